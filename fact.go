@@ -1,0 +1,129 @@
+package makegood
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// FactKind is what happened, in our words.
+type FactKind string
+
+const (
+	FactAwaiting     FactKind = "awaiting_payment" // checkout finished, the money is still on its way
+	FactPaid         FactKind = "paid"
+	FactFailed       FactKind = "payment_failed"
+	FactExpired      FactKind = "expired"
+	FactRefunded     FactKind = "refunded"      // ObjectID is the refund; Amount is that refund's alone
+	FactRefundFailed FactKind = "refund_failed" // the same refund came back
+	FactDisputed     FactKind = "disputed"      // ObjectID is the dispute
+	FactDisputeWon   FactKind = "dispute_won"
+	FactDisputeLost  FactKind = "dispute_lost"
+)
+
+// FactKinds lists every kind once.
+func FactKinds() []FactKind {
+	return []FactKind{FactAwaiting, FactPaid, FactFailed, FactExpired, FactRefunded, FactRefundFailed,
+		FactDisputed, FactDisputeWon, FactDisputeLost}
+}
+
+// OrderKey is what makes an order one: the checkout session of an account, in one mode, at one source.
+type OrderKey struct {
+	Source    string
+	Account   string
+	Live      bool
+	SessionID string
+}
+
+// Customer is who bought. The address never reaches a log.
+type Customer struct {
+	Email string `json:"email,omitempty"`
+	Name  string `json:"name,omitempty"`
+}
+
+// Line is one thing that was bought, as many times as Quantity says.
+type Line struct {
+	Product  string `json:"product"`         // code in our catalogue; "" when the provider's price is not in it
+	Label    string `json:"label,omitempty"` // what the provider calls it, for people
+	Quantity int    `json:"quantity"`
+	Subtotal Money  `json:"subtotal"` // before discounts and taxes
+	Agreed   Money  `json:"agreed"`   // price of one as we offered it at checkout; zero: the catalogue's price counts
+}
+
+// Fact is what happened, once. Source, Kind and ObjectID identify it: two events can tell of one change, and one payment
+// can have two refunds.
+type Fact struct {
+	Key        OrderKey
+	Kind       FactKind
+	ObjectID   string
+	PaymentID  string // the provider's payment, the way back from refunds and disputes
+	Amount     Money
+	Customer   Customer
+	Lines      []Line
+	OccurredAt time.Time // the provider's clock: shown, never used to decide
+	EventID    string    // our id of the first event that told; "" when we asked the provider ourselves
+	// Contradicted is set when the same fact was told in two ways that differ in money or goods.
+	Contradicted bool
+}
+
+func (f Fact) same(g Fact) bool { return f.Kind == g.Kind && f.ObjectID == g.ObjectID }
+
+func (f Fact) equal(g Fact) bool {
+	return slices.Equal(f.Lines, g.Lines) && f.Key == g.Key && f.same(g) && f.PaymentID == g.PaymentID && f.Amount == g.Amount &&
+		f.Customer == g.Customer && f.OccurredAt.Equal(g.OccurredAt) && f.Contradicted == g.Contradicted
+}
+
+// agrees reports whether two tellings of one fact are about the same money and goods. A telling that does not know the
+// lines contradicts nobody about them, and labels are for people only.
+func (f Fact) agrees(g Fact) bool {
+	if f.Amount != g.Amount {
+		return false
+	}
+	return len(f.Lines) == 0 || len(g.Lines) == 0 || slices.EqualFunc(f.Lines, g.Lines, func(a, b Line) bool {
+		a.Label, b.Label = "", ""
+		return a == b
+	})
+}
+
+// join makes one fact of two tellings, so that order and repetition do not matter: it is commutative, associative and
+// idempotent, each field by its own maximum. Tellings that differ in money or goods are marked; which of them is kept is
+// arbitrary but fixed.
+func (f Fact) join(g Fact) Fact {
+	joined := f
+	if compareTellings(g, f) > 0 {
+		joined.Amount, joined.Lines = g.Amount, g.Lines
+	}
+	joined.Contradicted = f.Contradicted || g.Contradicted || !f.agrees(g)
+	if cmp.Or(strings.Compare(g.Customer.Email, f.Customer.Email), strings.Compare(g.Customer.Name, f.Customer.Name)) > 0 {
+		joined.Customer = g.Customer
+	}
+	joined.PaymentID = max(f.PaymentID, g.PaymentID)
+	if f.OccurredAt.IsZero() || !g.OccurredAt.IsZero() && g.OccurredAt.Before(f.OccurredAt) {
+		joined.OccurredAt = g.OccurredAt
+	}
+	return joined
+}
+
+func compareTellings(a, b Fact) int {
+	if c := cmp.Or(
+		cmp.Compare(len(a.Lines), len(b.Lines)),
+		cmp.Compare(a.Amount.Minor, b.Amount.Minor),
+		cmp.Compare(a.Amount.Currency, b.Amount.Currency),
+	); c != 0 {
+		return c
+	}
+	return slices.CompareFunc(a.Lines, b.Lines, compareLines)
+}
+
+func compareLines(a, b Line) int {
+	return cmp.Or(
+		cmp.Compare(a.Product, b.Product),
+		cmp.Compare(a.Quantity, b.Quantity),
+		cmp.Compare(a.Subtotal.Minor, b.Subtotal.Minor),
+		cmp.Compare(a.Subtotal.Currency, b.Subtotal.Currency),
+		cmp.Compare(a.Agreed.Minor, b.Agreed.Minor),
+		cmp.Compare(a.Agreed.Currency, b.Agreed.Currency),
+		cmp.Compare(a.Label, b.Label),
+	)
+}

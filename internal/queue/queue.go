@@ -1,0 +1,242 @@
+// Package queue runs the jobs that the store keeps. It is River, wired: a worker wakes at once when a commit on this node
+// made a job, what was lost in a crash is taken up again within a minute, what fails is repeated with patience, and what
+// fails for good becomes a dead letter of our own. River alone would discard it in silence after its last attempt, so
+// River is never told how many attempts there are; this package counts them.
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivermigrate"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/makegood/makegood"
+)
+
+// Work does one job. It must be safe to run again: every job runs at least once. What it returns decides: nil is done,
+// *makegood.Snooze runs again later without counting, *makegood.Permanent is given up at once, and anything else is
+// repeated until the policy's attempts are used up.
+type Work func(ctx context.Context, job makegood.Job) error
+
+// Database is where the jobs are: either both SQLite pools or the PostgreSQL pool.
+type Database struct {
+	SQLiteWriter, SQLiteReader *sql.DB
+	Postgres                   *pgxpool.Pool
+}
+
+// Options are what the queue needs.
+type Options struct {
+	Database
+	Node   string // names this process among those that share the database
+	Work   map[string]Work
+	Policy map[string]makegood.RetryPolicy // by kind of job
+	// GiveUp keeps the dead letter of a job that will not run again. When it fails the job is repeated instead.
+	GiveUp  func(ctx context.Context, d makegood.DeadLetter) error
+	Workers map[string]int // how many jobs of a queue run at once
+	Logger  *slog.Logger
+	// Seen is called when a job starts with how long it waited, for the metrics. It may be nil.
+	Seen func(kind string, waited time.Duration)
+}
+
+// Queue runs jobs between Start and Stop.
+type Queue struct {
+	wakes *wakes
+	start func(context.Context) error
+	stop  func(context.Context) error
+}
+
+// The pace of the queue. A job made on this node is announced in-process; polling is the net for those of other nodes and
+// for retries that come due.
+const (
+	fetchCooldown = 5 * time.Millisecond // between two fetches of a queue; River's default of 100 ms is the idle latency
+	fetchPoll     = time.Second
+	// River keeps finished jobs for a while; ours carry nothing that the event, the step and the audit do not tell.
+	finishedKept = time.Hour
+)
+
+// Migrate brings River's tables to the version of the library. The store's own migrations come first.
+func Migrate(ctx context.Context, db Database) error {
+	var err error
+	if db.Postgres != nil {
+		err = migrate(ctx, riverpgxv5.New(db.Postgres))
+	} else {
+		err = migrate(ctx, riversqlite.New(db.SQLiteWriter))
+	}
+	if err != nil {
+		return fmt.Errorf("prepare the queue: %w", err)
+	}
+	return nil
+}
+
+func migrate[TTx any](ctx context.Context, d riverdriver.Driver[TTx]) error {
+	m, err := rivermigrate.New(d, &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	_, err = m.Migrate(ctx, rivermigrate.DirectionUp, nil)
+	return err
+}
+
+// New wires a queue. It runs nothing before Start.
+func New(o Options) (*Queue, error) {
+	q := &Queue{wakes: newWakes()}
+	var err error
+	if o.Postgres != nil {
+		err = wire(q, o, &postgresDriver{riverpgxv5.New(o.Postgres), q.wakes})
+	} else {
+		err = wire(q, o, newSQLiteDriver(o.SQLiteWriter, o.SQLiteReader, q.wakes))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("wire the queue: %w", err)
+	}
+	return q, nil
+}
+
+// Start begins to run jobs. It returns once the workers are up.
+func (q *Queue) Start(ctx context.Context) error { return q.start(ctx) }
+
+// Stop takes no more jobs and waits for those that run until ctx ends; what runs longer is left to be rescued.
+func (q *Queue) Stop(ctx context.Context) error { return q.stop(ctx) }
+
+// Wake tells the workers of a queue that there is work. It never blocks and may be called at any time.
+func (q *Queue) Wake(queue string) { q.wakes.wake(queue) }
+
+func wire[TTx any](q *Queue, o Options, d riverdriver.Driver[TTx]) error {
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &worker[interpretArgs]{run: o.runner(makegood.JobInterpret)})
+	river.AddWorker(workers, &worker[effectArgs]{run: o.runner(makegood.JobEffect)})
+	queues := make(map[string]river.QueueConfig, len(o.Workers))
+	for name, n := range o.Workers {
+		queues[name] = river.QueueConfig{MaxWorkers: n}
+	}
+	client, err := river.NewClient(d, &river.Config{
+		ID:                   o.Node,
+		Queues:               queues,
+		Workers:              workers,
+		Logger:               o.Logger,
+		FetchCooldown:        fetchCooldown,
+		FetchPollInterval:    fetchPoll,
+		JobTimeout:           makegood.JobTimeout,
+		RescueStuckJobsAfter: makegood.JobRescueAfter,
+		RetryPolicy:          retryPolicy(o.Policy),
+		// -1 would delete at once on SQLite instead of never (measured), so every period is a real one.
+		CompletedJobRetentionPeriod: finishedKept,
+		CancelledJobRetentionPeriod: 30 * 24 * time.Hour,
+		DiscardedJobRetentionPeriod: 100 * 365 * 24 * time.Hour,
+		// River's nightly rebuild of its indexes blocks all writes for seconds on a big file.
+		ReindexerIndexNames: []string{},
+	})
+	if err != nil {
+		return err
+	}
+	q.start = client.Start
+	q.stop = client.Stop
+	return nil
+}
+
+// interpretArgs and effectArgs are the two kinds of job as River knows them.
+type (
+	interpretArgs struct{ makegood.Job }
+	effectArgs    struct{ makegood.Job }
+)
+
+// Kind names the job.
+func (interpretArgs) Kind() string { return makegood.JobInterpret }
+
+// Kind names the job.
+func (effectArgs) Kind() string { return makegood.JobEffect }
+
+func (a interpretArgs) job() makegood.Job { a.Job.Kind = makegood.JobInterpret; return a.Job }
+func (a effectArgs) job() makegood.Job    { a.Job.Kind = makegood.JobEffect; return a.Job }
+
+type worker[A interface {
+	river.JobArgs
+	job() makegood.Job
+}] struct {
+	river.WorkerDefaults[A]
+	run func(context.Context, makegood.Job, *rivertype.JobRow) error
+}
+
+// Work runs one attempt.
+func (w *worker[A]) Work(ctx context.Context, j *river.Job[A]) error {
+	return w.run(ctx, j.Args.job(), j.JobRow)
+}
+
+// runner returns what runs one attempt of a kind of job and decides what comes after it.
+func (o Options) runner(kind string) func(context.Context, makegood.Job, *rivertype.JobRow) error {
+	work, policy := o.Work[kind], o.Policy[kind]
+	if work == nil || policy.Attempts < 1 || o.GiveUp == nil {
+		panic("queue: no work, attempts or dead letters for " + kind)
+	}
+	log := o.Logger.With("job", kind)
+	return func(ctx context.Context, job makegood.Job, row *rivertype.JobRow) error {
+		if o.Seen != nil {
+			o.Seen(kind, time.Since(row.ScheduledAt))
+		}
+		job.Attempt = makegood.Attempt{Number: row.Attempt, Last: row.Attempt >= policy.Attempts}
+		err := safely(ctx, work, job)
+		if err == nil {
+			return nil
+		}
+		log := log.With("event", job.EventID, "order", job.OrderID, "attempt", row.Attempt, "err", err)
+		var snooze *makegood.Snooze
+		if errors.As(err, &snooze) {
+			log.Info("job waits because the other side asked for it", "for", snooze.For)
+			return river.JobSnooze(max(snooze.For, time.Second))
+		}
+		var permanent *makegood.Permanent
+		if !errors.As(err, &permanent) && !job.Attempt.Last {
+			log.Warn("job failed and will be repeated")
+			return err
+		}
+		// A crash between the dead letter and River's own mark runs the job again; its letter is then written over.
+		if kept := o.GiveUp(context.WithoutCancel(ctx), deadLetter(job, row, err)); kept != nil {
+			log.Error("dead letter cannot be kept; the job will be repeated", "cause", kept)
+			return err
+		}
+		log.Error("job given up; it is in the dead letters")
+		return river.JobCancel(err)
+	}
+}
+
+// safely turns a panic of the work into its error: a broken invariant stops the job, not the server.
+func safely(ctx context.Context, work Work, job makegood.Job) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &makegood.Permanent{Err: fmt.Errorf("invariant broken: %v", p)}
+		}
+	}()
+	return work(ctx, job)
+}
+
+func deadLetter(job makegood.Job, row *rivertype.JobRow, err error) makegood.DeadLetter {
+	now := time.Now().UTC()
+	first := now
+	if len(row.Errors) > 0 {
+		first = row.Errors[0].At
+	}
+	return makegood.DeadLetter{Job: job, Error: err.Error(), Attempts: row.Attempt, FirstFailedAt: first, LastFailedAt: now}
+}
+
+// retryPolicy gives River our waits.
+type retryPolicy map[string]makegood.RetryPolicy
+
+// NextRetry returns when the job runs again after the attempt that just failed.
+func (p retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
+	policy, ok := p[job.Kind]
+	if !ok {
+		policy = makegood.DefaultRetryPolicy
+	}
+	return time.Now().Add(policy.Backoff(job.Attempt, rand.Float64()))
+}

@@ -1,0 +1,145 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"github.com/makegood/makegood"
+)
+
+// AcceptEvent keeps the event and the job that will interpret it in one transaction, and reports whether the event is
+// new. Once it returns nil, the event survives a power cut. An event whose identity is known changes nothing. The event's
+// id is made here.
+func (s *Store) AcceptEvent(ctx context.Context, e makegood.Event) (isNew bool, err error) {
+	e.ID = makegood.NewID(makegood.EventPrefix, s.now(), s.random)
+	for _, text := range []*string{&e.Account, &e.ProviderID, &e.Type, &e.APIVersion, &e.ObjectID} {
+		*text = clean(*text)
+	}
+	isNew, err = s.engine.accept(ctx, s, e)
+	if err != nil {
+		return false, asUnavailable(err)
+	}
+	if isNew && s.split {
+		if err := s.EnqueueJob(ctx, makegood.InterpretJob(e.ID)); err != nil {
+			return true, err
+		}
+	}
+	if isNew {
+		s.woken(makegood.QueuePayments)
+	}
+	return isNew, nil
+}
+
+// clean drops what PostgreSQL cannot keep as text. The raw payload keeps everything.
+func clean(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
+}
+
+func (w *writing) keepEvent(ctx context.Context, e makegood.Event) (isNew bool, err error) {
+	n, err := w.Exec(ctx, `
+		INSERT INTO events (id, source, account, live, provider_id, type, api_version, object_id, created_at,
+			received_at, verified_by, state, note, order_id, handled_at, payload)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'kept', '', '', 0, $12)
+		ON CONFLICT DO NOTHING`,
+		e.ID, e.Source, e.Account, e.Live, e.ProviderID, e.Type, e.APIVersion, e.ObjectID, micros(e.CreatedAt),
+		micros(e.ReceivedAt), e.VerifiedBy, e.Payload)
+	return n == 1, err
+}
+
+const eventColumnsText = `id, source, account, live, provider_id, type, api_version, object_id, created_at,
+	received_at, verified_by, state, note, order_id, handled_at`
+
+func scanEvent(row Row, more ...any) (makegood.Event, error) {
+	var e makegood.Event
+	var created, received, handled int64
+	err := row.Scan(append([]any{&e.ID, &e.Source, &e.Account, &e.Live, &e.ProviderID, &e.Type, &e.APIVersion, &e.ObjectID,
+		&created, &received, &e.VerifiedBy, (*string)(&e.State), &e.Note, &e.OrderID, &handled}, more...)...)
+	e.CreatedAt, e.ReceivedAt, e.HandledAt = fromMicros(created), fromMicros(received), fromMicros(handled)
+	return e, err
+}
+
+// Event returns an event with its payload, by our id or the provider's. It is makegood.NotFound when there is none.
+func (s *Store) Event(ctx context.Context, id string) (makegood.Event, error) {
+	var e makegood.Event
+	err := s.read(ctx, func(tx Tx) error {
+		var payload []byte
+		var err error
+		e, err = scanEvent(tx.QueryRow(ctx, `
+			SELECT `+eventColumnsText+`, payload
+			FROM events
+			WHERE id = $1 OR provider_id = $1
+			ORDER BY id
+			LIMIT 1`, id), &payload)
+		e.Payload = payload
+		return notFound(err, "There is no event %q.", id)
+	})
+	return e, err
+}
+
+// notFound gives a missing row its sentence.
+func notFound(err error, format string, args ...any) error {
+	if err == makegood.NotFound {
+		return makegood.Errorf(makegood.NotFound, format, args...)
+	}
+	return err
+}
+
+// EventFilter narrows a listing. The zero value lists everything, newest first.
+type EventFilter struct {
+	State   makegood.EventState
+	Source  string
+	OrderID string
+	Limit   int // at most makegood.ListMax, which 0 means too
+}
+
+// Events lists events without their payloads, newest first.
+func (s *Store) Events(ctx context.Context, f EventFilter) ([]makegood.Event, error) {
+	var events []makegood.Event
+	err := s.read(ctx, func(tx Tx) error {
+		rows, err := tx.Query(ctx, `
+			SELECT `+eventColumnsText+`
+			FROM events
+			WHERE ($1 = '' OR state = $1) AND ($2 = '' OR source = $2) AND ($3 = '' OR order_id = $3)
+			ORDER BY id DESC
+			LIMIT $4`, string(f.State), f.Source, f.OrderID, limit(f.Limit))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			e, err := scanEvent(rows)
+			if err != nil {
+				return err
+			}
+			events = append(events, e)
+		}
+		return rows.Err()
+	})
+	return events, err
+}
+
+func limit(n int) int {
+	if n <= 0 || n > makegood.ListMax {
+		return makegood.ListMax
+	}
+	return n
+}
+
+// MarkUnhandled records that an event says nothing that is ours to act on, and why. Marking again changes nothing.
+func (s *Store) MarkUnhandled(ctx context.Context, eventID, note string) error {
+	return s.write(ctx, func(w *writing) error {
+		_, err := w.Exec(ctx, `
+			UPDATE events
+			SET state = 'unhandled', note = $2, handled_at = $3
+			WHERE id = $1 AND state IN ('kept', 'dead')`, eventID, clean(note), micros(w.now))
+		return err
+	})
+}
+
+func (w *writing) markHandled(ctx context.Context, eventID, orderID string) error {
+	_, err := w.Exec(ctx, `
+		UPDATE events
+		SET state = 'handled', note = '', order_id = $2, handled_at = $3
+		WHERE id = $1 AND state <> 'handled'`, eventID, orderID, micros(w.now))
+	return err
+}

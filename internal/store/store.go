@@ -1,0 +1,196 @@
+// Package store holds all the SQL of Makegood. Statements are written once, in the common subset of SQLite and
+// PostgreSQL; the few things that differ are in the engine. Each file is a noun, each method a use case; rules live in
+// package makegood, SQL only moves rows.
+//
+// Once a writing method returns nil, what it wrote survives a power cut. A writing method that returns an error has
+// written nothing, or, when the connection broke while committing, may have written all of it: every caller can safely
+// call again.
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/makegood/makegood"
+)
+
+// Store keeps everything. Its methods are safe for use by many goroutines.
+type Store struct {
+	engine engine
+	now    func() time.Time
+	random io.Reader
+	split  bool
+	woken  func(queue string)
+}
+
+// Options are what a store needs beside its database. The zero value is good.
+type Options struct {
+	Now    func() time.Time // stamps rows; time.Now when nil
+	Random io.Reader        // makes ids; crypto/rand when nil
+	// Wake is called after each commit that made jobs, once per queue. It must not block.
+	Wake func(queue string)
+	// Connector replaces the way to the SQLite driver, so that a test can break it on cue.
+	Connector Connector
+	// DialFunc replaces the way to the PostgreSQL server, for the same purpose.
+	DialFunc DialFunc
+	// PlantSplitAccept keeps an event and its job in two commits. It is a bug, planted to prove that the crash matrix
+	// sees it, and nothing else sets it.
+	PlantSplitAccept bool
+}
+
+// engine is what differs between SQLite and PostgreSQL.
+type engine interface {
+	// write runs fn in a transaction and commits it. An error of fn rolls back what fn did and nothing else.
+	write(ctx context.Context, fn func(Tx) error) error
+	// read runs fn against what is committed.
+	read(ctx context.Context, fn func(Tx) error) error
+	// accept keeps the events with their jobs, sharing a commit with other callers, and reports which were new.
+	accept(ctx context.Context, s *Store, e makegood.Event) (isNew bool, err error)
+	// forUpdate is the clause that locks a selected row until the end of the transaction.
+	forUpdate() string
+	// json is the expression that turns the text parameter into the type of River's JSON columns.
+	json(parameter string) string
+	// isDuplicate reports whether err is a violation of a unique key, recognised by its code.
+	isDuplicate(err error) bool
+	name() string
+	ping(ctx context.Context) error
+	close() error
+}
+
+// Tx is a transaction on either engine. Parameters are $1, $2, …
+type Tx interface {
+	Exec(ctx context.Context, sql string, args ...any) (rows int64, err error)
+	Query(ctx context.Context, sql string, args ...any) (Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) Row
+}
+
+// Rows is a result of many rows. Close is idempotent and happens by itself at the end.
+type Rows interface {
+	Next() bool
+	Scan(dest ...any) error
+	Err() error
+	Close()
+}
+
+// Row is a result of one row. Scan returns makegood.NotFound when there is none.
+type Row interface {
+	Scan(dest ...any) error
+}
+
+// Open opens the database of a URL: "sqlite:PATH" or "postgres://…". It creates an SQLite file that is not there, and
+// holds a lock on it until Close, so that a second process is refused with the name of the first.
+func Open(ctx context.Context, url string, o Options) (*Store, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	if o.Wake == nil {
+		o.Wake = func(string) {}
+	}
+	s := &Store{now: o.Now, random: o.Random, split: o.PlantSplitAccept, woken: o.Wake}
+	var err error
+	switch {
+	case strings.HasPrefix(url, "sqlite:"):
+		s.engine, err = openSQLite(ctx, strings.TrimPrefix(url, "sqlite:"), o.Connector)
+	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
+		s.engine, err = openPostgres(ctx, url, o.DialFunc)
+	default:
+		return nil, errors.New(`the database must be "sqlite:PATH" or "postgres://…"`)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close ends all connections and lets go of the lock. Writes that wait are answered with an error.
+func (s *Store) Close() error { return s.engine.close() }
+
+// Engine names the engine: "sqlite" or "postgres".
+func (s *Store) Engine() string { return s.engine.name() }
+
+// Ping makes one small read. It fails when the database cannot be reached.
+func (s *Store) Ping(ctx context.Context) error { return s.engine.ping(ctx) }
+
+// write runs fn in a transaction, then wakes the queues for which it made jobs. fn may run again after a broken commit.
+func (s *Store) write(ctx context.Context, fn func(w *writing) error) error {
+	var w *writing
+	err := s.engine.write(ctx, func(tx Tx) error {
+		w = &writing{Tx: tx, store: s, now: s.now()}
+		return fn(w)
+	})
+	if err != nil {
+		return asUnavailable(err)
+	}
+	for queue := range w.queues {
+		s.woken(queue)
+	}
+	return nil
+}
+
+// read runs fn against what is committed.
+func (s *Store) read(ctx context.Context, fn func(tx Tx) error) error {
+	return asUnavailable(s.engine.read(ctx, fn))
+}
+
+// asUnavailable marks what the database says as makegood.Unavailable; errors of our own keep their code.
+func asUnavailable(err error) error {
+	var own *makegood.Error
+	if err == nil || errors.As(err, &own) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return makegood.Wrap(err, makegood.Unavailable, "The store cannot be reached just now; nothing was changed.")
+}
+
+// writing is one transaction that changes things: it shares one time and collects the queues to wake.
+type writing struct {
+	Tx
+	store  *Store
+	now    time.Time
+	queues map[string]bool
+}
+
+func (w *writing) newID(prefix string) string {
+	return makegood.NewID(prefix, w.now, w.store.random)
+}
+
+// micros is how a time is kept: microseconds since 1970 in UTC, 0 for the zero time.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}
+
+// SQLite returns the pools of the SQLite engine: the one connection that writes, and those that read. Both are nil on
+// PostgreSQL. They are for the queue, which shares them.
+func (s *Store) SQLite() (writer, reader *sql.DB) {
+	if e, ok := s.engine.(*sqliteEngine); ok {
+		return e.writer, e.reader
+	}
+	return nil, nil
+}
+
+// Postgres returns the pool of the PostgreSQL engine, for the queue, which shares it. It is nil on SQLite.
+func (s *Store) Postgres() *pgxpool.Pool {
+	if e, ok := s.engine.(*postgresEngine); ok {
+		return e.pool
+	}
+	return nil
+}

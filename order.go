@@ -1,0 +1,199 @@
+package makegood
+
+import (
+	"slices"
+	"time"
+)
+
+// PaymentState is where the money is. It is a function of the set of facts.
+type PaymentState string
+
+const (
+	PaymentPending           PaymentState = "pending"
+	PaymentPaid              PaymentState = "paid"
+	PaymentPartiallyRefunded PaymentState = "partially_refunded"
+	PaymentRefunded          PaymentState = "refunded"
+	PaymentDisputed          PaymentState = "disputed"
+	PaymentFailed            PaymentState = "failed"
+	PaymentExpired           PaymentState = "expired"
+)
+
+// FulfillmentState is where the goods are. It is a function of the payment state, the bookings and the receipts.
+type FulfillmentState string
+
+const (
+	Unfulfilled FulfillmentState = "unfulfilled" // nothing is owed, or not yet
+	InProgress  FulfillmentState = "in_progress" // booked; effects are on their way
+	Fulfilled   FulfillmentState = "fulfilled"   // nothing is owed any more
+	Stuck       FulfillmentState = "stuck"       // a person must look; Order.Reason says why
+	Revoked     FulfillmentState = "revoked"     // the money went back, and so did the goods
+)
+
+// The reasons why an order is stuck or deserves a look. Stable, listed in docs/errors.md.
+const (
+	ReasonUnknownProduct = "unknown_product" // paid for something that the catalogue does not have
+	ReasonAmountMismatch = "amount_mismatch" // paid another amount or currency than was agreed
+	ReasonContradiction  = "contradiction"   // the provider told the same payment in two ways
+	ReasonNothingBought  = "nothing_bought"  // paid, but no line says for what
+	ReasonTooLarge       = "too_large"       // more lines or units than limits.go allows
+	ReasonStepFailed     = "step_failed"     // an effect was given up; see the dead letters
+	ReasonNoAddress      = "no_address"      // fulfilled on the page only: there is no address to write to
+)
+
+// Order is one sale: the facts we know of it, and what was done because of them.
+type Order struct {
+	ID  string
+	Key OrderKey
+
+	PaymentID string
+	Customer  Customer
+	Total     Money
+	Facts     []Fact
+	Lines     []Line // fixed when the first licence is booked
+	Licenses  []License
+	Moves     []StockMove
+	Steps     []Step
+
+	Payment     PaymentState
+	Fulfillment FulfillmentState
+	Reason      string
+
+	CreatedAt   time.Time // our clock
+	PaidAt      time.Time // our clock, when we learned of it; zero before
+	FulfilledAt time.Time // our clock; zero before
+}
+
+// StockMove is a change of the stock of a product, with its cause. At most one move has a cause within an order's line.
+type StockMove struct {
+	Line    int
+	Product string
+	Delta   int
+	Cause   string
+}
+
+// StepState says who has the next move on an effect.
+type StepState string
+
+const (
+	StepOwed      StepState = "owed"      // the effect's job
+	StepDone      StepState = "done"      // nobody; the receipt is there
+	StepFailed    StepState = "failed"    // a person; the job was given up
+	StepWithdrawn StepState = "withdrawn" // nobody; it was no longer owed when its turn came
+)
+
+// Step is an effect in the outside world that an order owes, such as a mail. First its intent is recorded, then the
+// effect happens under a fixed idempotency key, then its receipt is recorded.
+type Step struct {
+	Name      string // the effect, for example "email"; at most one of a name in an order
+	State     StepState
+	OwedAt    time.Time
+	IntentAt  time.Time // when the first attempt was about to start; zero before
+	DoneAt    time.Time
+	Receipt   string // what the other side calls it, for example a mail's id
+	LastError string
+	Attempts  int
+	// JobWanted asks the store to enqueue the step's job in the same commit. It is not kept.
+	JobWanted bool
+}
+
+// Learn adds a fact and reports whether it told anything new. The set of facts is the same for every order of arrival and
+// every number of repetitions. A fact of another order is a programmer's mistake and panics.
+func (o *Order) Learn(f Fact) bool {
+	if f.Key != o.Key {
+		panic("makegood: a fact of another order")
+	}
+	i := slices.IndexFunc(o.Facts, f.same)
+	if i < 0 {
+		if len(o.Facts) >= FactsMax {
+			panic("makegood: too many facts in one order")
+		}
+		o.Facts = append(o.Facts, f)
+		return true
+	}
+	joined := o.Facts[i].join(f)
+	if o.Facts[i].equal(joined) {
+		return false
+	}
+	o.Facts[i] = joined
+	return true
+}
+
+// Done records the receipt of an effect. Done a second time changes nothing and reports false.
+func (o *Order) Done(step, receipt string, now time.Time) bool {
+	s := o.Step(step)
+	if s == nil || s.State == StepDone {
+		return false
+	}
+	s.State, s.Receipt, s.DoneAt, s.LastError = StepDone, receipt, now, ""
+	return true
+}
+
+// Fail records that an effect was given up.
+func (o *Order) Fail(step, reason string) bool {
+	s := o.Step(step)
+	if s == nil || s.State != StepOwed {
+		return false
+	}
+	s.State, s.LastError = StepFailed, reason
+	return true
+}
+
+// Withdraw records that an effect was not owed when its turn came.
+func (o *Order) Withdraw(step string) bool {
+	s := o.Step(step)
+	if s == nil || s.State != StepOwed {
+		return false
+	}
+	s.State = StepWithdrawn
+	return true
+}
+
+// Step returns the step of a name, or nil.
+func (o *Order) Step(name string) *Step {
+	for i := range o.Steps {
+		if o.Steps[i].Name == name {
+			return &o.Steps[i]
+		}
+	}
+	return nil
+}
+
+// fact returns the first fact of a kind, by object id so that the answer does not depend on arrival.
+func (o *Order) fact(kind FactKind) (Fact, bool) {
+	var found Fact
+	ok := false
+	for _, f := range o.Facts {
+		if f.Kind == kind && (!ok || f.ObjectID < found.ObjectID) {
+			found, ok = f, true
+		}
+	}
+	return found, ok
+}
+
+// Entitlement says what the order gives its customer right now.
+type Entitlement string
+
+const (
+	EntitledNot    Entitlement = "none"      // nothing was paid
+	EntitledFully  Entitlement = "active"    // goods are due or given
+	EntitledOnHold Entitlement = "suspended" // given goods rest while a dispute is open
+	EntitledNoMore Entitlement = "revoked"   // the money went back
+)
+
+// Entitlement is a function of the payment state and the disputes.
+func (o *Order) Entitlement() Entitlement {
+	payment, lost := paymentOf(o.Facts)
+	switch payment {
+	case PaymentPaid, PaymentPartiallyRefunded:
+		return EntitledFully
+	case PaymentRefunded:
+		return EntitledNoMore
+	case PaymentDisputed:
+		if lost {
+			return EntitledNoMore
+		}
+		return EntitledOnHold
+	default:
+		return EntitledNot
+	}
+}
