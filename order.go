@@ -84,14 +84,19 @@ const (
 // Step is an effect in the outside world that an order owes, such as a mail. First its intent is recorded, then the
 // effect happens under a fixed idempotency key, then its receipt is recorded.
 type Step struct {
-	Name      string // the effect, for example "email"; at most one of a name in an order
-	State     StepState
-	OwedAt    time.Time
-	IntentAt  time.Time // when the first attempt was about to start; zero before
-	DoneAt    time.Time
-	Receipt   string // what the other side calls it, for example a mail's id
-	LastError string
-	Attempts  int
+	Name     string // the effect, for example "email"; at most one of a name in an order
+	State    StepState
+	OwedAt   time.Time
+	IntentAt time.Time // when the first attempt was about to start; zero before
+	// UncertainSince is when the earliest attempt started of which nobody knows whether it had its effect: it timed out,
+	// or the process died in it. Zero when every attempt so far is known to have failed.
+	UncertainSince time.Time
+	DoneAt         time.Time
+	Receipt        string // what the other side calls it, for example a mail's id
+	LastError      string
+	Attempts       int
+	// InDoubt tells the attempt that Begin started that the end of an earlier one is not known. It is not kept.
+	InDoubt bool
 	// JobWanted asks the store to enqueue the step's job in the same commit. It is not kept.
 	JobWanted bool
 }
@@ -136,6 +141,31 @@ func (o *Order) Fail(step, reason string) bool {
 	}
 	s.State, s.LastError = StepFailed, reason
 	return true
+}
+
+// Begin records that an attempt is about to start. Until Missed or Done is recorded, nobody knows how it ended.
+func (s *Step) Begin(now time.Time) {
+	s.Attempts++
+	s.InDoubt = !s.UncertainSince.IsZero()
+	if s.IntentAt.IsZero() {
+		s.IntentAt = now
+	}
+	if !s.InDoubt {
+		s.UncertainSince = now
+	}
+}
+
+// Missed records that an attempt failed. When it is known to have had no effect, and so were all before it, the doubt is
+// gone.
+func (o *Order) Missed(step, reason string, noEffect bool) {
+	s := o.Step(step)
+	if s == nil || s.State != StepOwed {
+		return
+	}
+	s.LastError = reason
+	if noEffect {
+		s.UncertainSince = time.Time{}
+	}
 }
 
 // Withdraw records that an effect was not owed when its turn came.

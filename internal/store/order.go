@@ -226,14 +226,14 @@ func (w *writing) saveSteps(ctx context.Context, before makegood.Order, o *makeg
 			continue
 		}
 		_, err := w.Exec(ctx, `
-			INSERT INTO steps (order_id, name, state, owed_at, intent_at, done_at, receipt, last_error, attempts)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+			INSERT INTO steps (order_id, name, state, owed_at, intent_at, uncertain_since, done_at, receipt, last_error, attempts)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 			ON CONFLICT (order_id, name) DO UPDATE
 			SET state = excluded.state, owed_at = excluded.owed_at, intent_at = excluded.intent_at,
-				done_at = excluded.done_at, receipt = excluded.receipt, last_error = excluded.last_error,
+				uncertain_since = excluded.uncertain_since, done_at = excluded.done_at, receipt = excluded.receipt, last_error = excluded.last_error,
 				attempts = excluded.attempts`,
-			o.ID, step.Name, string(step.State), micros(step.OwedAt), micros(step.IntentAt), micros(step.DoneAt),
-			clean(step.Receipt), clean(step.LastError), step.Attempts)
+			o.ID, step.Name, string(step.State), micros(step.OwedAt), micros(step.IntentAt),
+			micros(step.UncertainSince), micros(step.DoneAt), clean(step.Receipt), clean(step.LastError), step.Attempts)
 		if err != nil {
 			return err
 		}
@@ -355,15 +355,16 @@ func loadMoves(ctx context.Context, tx Tx, o *makegood.Order) error {
 func loadSteps(ctx context.Context, tx Tx, o *makegood.Order) error {
 	return each(ctx, tx, func(rows Rows) error {
 		var step makegood.Step
-		var owed, intent, done int64
-		if err := rows.Scan(&step.Name, (*string)(&step.State), &owed, &intent, &done, &step.Receipt, &step.LastError,
+		var owed, intent, uncertain, done int64
+		if err := rows.Scan(&step.Name, (*string)(&step.State), &owed, &intent, &uncertain, &done, &step.Receipt, &step.LastError,
 			&step.Attempts); err != nil {
 			return err
 		}
 		step.OwedAt, step.IntentAt, step.DoneAt = fromMicros(owed), fromMicros(intent), fromMicros(done)
+		step.UncertainSince = fromMicros(uncertain)
 		o.Steps = append(o.Steps, step)
 		return nil
-	}, `SELECT name, state, owed_at, intent_at, done_at, receipt, last_error, attempts
+	}, `SELECT name, state, owed_at, intent_at, uncertain_since, done_at, receipt, last_error, attempts
 		FROM steps
 		WHERE order_id = $1
 		ORDER BY owed_at, name`, o.ID)

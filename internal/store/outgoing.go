@@ -50,10 +50,7 @@ func begin(o *makegood.Order, name string, w *writing, settle func(*makegood.Ord
 		o.Withdraw(name)
 		return settle(o)
 	}
-	step.Attempts++
-	if step.IntentAt.IsZero() {
-		step.IntentAt = w.now
-	}
+	step.Begin(w.now)
 	return nil
 }
 

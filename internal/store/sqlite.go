@@ -74,8 +74,7 @@ func openSQLite(ctx context.Context, path string, connect Connector) (_ *sqliteE
 	if err := e.writer.PingContext(ctx); err != nil {
 		return nil, fmt.Errorf("open the database %s: %w", path, err)
 	}
-	reading := url.Values{"_pragma": {"busy_timeout(10000)", "query_only(ON)", "cache_size(-8192)"}}
-	if e.reader, err = openPool(connect, "file:"+path+"?"+reading.Encode(), 4); err != nil {
+	if e.reader, err = openPool(connect, "file:"+path+"?"+readingSettings.Encode(), 4); err != nil {
 		return nil, err
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
@@ -84,6 +83,24 @@ func openSQLite(ctx context.Context, path string, connect Connector) (_ *sqliteE
 	e.done.Go(e.writeLoop)
 	return e, nil
 }
+
+// openSQLiteReading opens an existing file beside the server that holds it. It takes no lock and cannot write.
+func openSQLiteReading(ctx context.Context, path string) (*sqliteEngine, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, makegood.Wrap(err, makegood.NotFound, "There is no database at "+path+" yet. Start the server once, or name another configuration.")
+	}
+	e := &sqliteEngine{stop: make(chan struct{})}
+	var err error
+	if e.reader, err = openPool(sqlite.NewConnector, "file:"+path+"?"+readingSettings.Encode(), 4); err != nil {
+		return nil, err
+	}
+	if err := e.ping(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database %s: %w", path, err), e.closePools())
+	}
+	return e, nil
+}
+
+var readingSettings = url.Values{"_pragma": {"busy_timeout(10000)", "query_only(ON)", "cache_size(-8192)"}}
 
 func openPool(connect Connector, dsn string, conns int) (*sql.DB, error) {
 	c, err := connect(dsn)
@@ -133,6 +150,9 @@ func (e *sqliteEngine) closePools() error {
 // write hands fn to the writing goroutine and waits for the commit. A full queue is makegood.Unavailable at once: the
 // caller's provider repeats, and nobody waits without an end.
 func (e *sqliteEngine) write(ctx context.Context, fn func(Tx) error) error {
+	if e.pending == nil {
+		return errors.New("the database was opened for reading only")
+	}
 	w := &pendingWrite{ctx: ctx, fn: fn, result: make(chan error, 1)}
 	select {
 	case e.pending <- w:

@@ -112,6 +112,19 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// OpenReading opens the database of a URL for looking only, beside a server that is running. Every writing method fails.
+func OpenReading(ctx context.Context, url string) (*Store, error) {
+	path, isSQLite := strings.CutPrefix(url, "sqlite:")
+	if !isSQLite {
+		return Open(ctx, url, Options{})
+	}
+	e, err := openSQLiteReading(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{engine: e, now: time.Now, random: rand.Reader, woken: func(string) {}}, nil
+}
+
 // Close ends all connections and lets go of the lock. Writes that wait are answered with an error.
 func (s *Store) Close() error { return s.engine.close() }
 

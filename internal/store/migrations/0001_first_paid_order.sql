@@ -111,6 +111,7 @@ CREATE TABLE steps (
     state      TEXT   NOT NULL,
     owed_at    BIGINT NOT NULL,
     intent_at  BIGINT NOT NULL,
+    uncertain_since BIGINT NOT NULL, -- of the earliest attempt whose end nobody knows; 0 for none
     done_at    BIGINT NOT NULL,
     receipt    TEXT   NOT NULL,
     last_error TEXT   NOT NULL,

@@ -1,0 +1,114 @@
+// Package api answers machines: JSON in, JSON out, every error with a stable code, a sentence and a link.
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"github.com/makegood/makegood"
+)
+
+// Handler answers a request or returns why it could not. It writes nothing before it is sure.
+type Handler func(w http.ResponseWriter, r *http.Request) error
+
+// statuses maps codes to HTTP. A code that is missing here is a broken build, see TestEveryCodeHasAStatus.
+var statuses = map[makegood.Code]int{
+	makegood.Invalid:        http.StatusBadRequest,
+	makegood.BadSignature:   http.StatusBadRequest,
+	makegood.Unauthorized:   http.StatusUnauthorized,
+	makegood.NotPaid:        http.StatusPaymentRequired,
+	makegood.Forbidden:      http.StatusForbidden,
+	makegood.NotFound:       http.StatusNotFound,
+	makegood.MethodUnknown:  http.StatusMethodNotAllowed,
+	makegood.Conflict:       http.StatusConflict,
+	makegood.TooLarge:       http.StatusRequestEntityTooLarge,
+	makegood.UnknownProduct: http.StatusUnprocessableEntity,
+	makegood.RateLimited:    http.StatusTooManyRequests,
+	makegood.Internal:       http.StatusInternalServerError,
+	makegood.ProviderFailed: http.StatusBadGateway,
+	makegood.Unavailable:    http.StatusServiceUnavailable,
+}
+
+// retrySeconds is what a caller is asked to wait after 503; a provider repeats by its own schedule anyway.
+const retrySeconds = 5
+
+// Errors turns a Handler into an http.Handler. The cause of an error goes to the log, once; the caller gets its code, its
+// sentence and where to read more. A panic is an internal error: it stops the request, not the server.
+func Errors(log *slog.Logger, h Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				log.Error("request panicked", "route", r.Pattern, "err", p)
+				WriteError(w, makegood.Errorf(makegood.Internal, "Something went wrong on our side; it has been recorded."))
+			}
+		}()
+		err := h(w, r)
+		if err == nil {
+			return
+		}
+		if status := statuses[makegood.CodeOf(err)]; status >= 500 {
+			log.Error("request failed", "route", r.Pattern, "status", status, "err", err)
+		} else {
+			log.Debug("request refused", "route", r.Pattern, "status", status, "err", err)
+		}
+		WriteError(w, err)
+	})
+}
+
+// WriteError answers with the error as JSON.
+func WriteError(w http.ResponseWriter, err error) {
+	code := makegood.CodeOf(err)
+	status, ok := statuses[code]
+	if !ok {
+		code, status = makegood.Internal, http.StatusInternalServerError
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", strconv.Itoa(retrySeconds))
+	}
+	var body struct {
+		Error struct {
+			Code    makegood.Code `json:"code"`
+			Message string        `json:"message"`
+			More    string        `json:"more"`
+		} `json:"error"`
+	}
+	body.Error.Code = code
+	body.Error.Message = makegood.MessageOf(err)
+	body.Error.More = "https://github.com/makegood/makegood/blob/main/docs/errors.md#" + string(code)
+	writeJSON(w, status, body)
+}
+
+// writeJSON answers with a value that always encodes. A caller who hangs up in the middle is no error of ours.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+// readJSON reads a bounded body into v, strictly: an unknown field is a typing mistake that would otherwise be obeyed in
+// silence.
+func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, makegood.RequestBytesMax))
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return makegood.Errorf(makegood.TooLarge, "A request may have at most %d bytes.", makegood.RequestBytesMax)
+	}
+	if err != nil {
+		return makegood.Wrap(err, makegood.Invalid, "The body is not the JSON that this address takes; see the documentation.")
+	}
+	if d.More() {
+		return makegood.Errorf(makegood.Invalid, "The body has something after its JSON.")
+	}
+	return nil
+}
+
+// private marks an answer that carries a key or belongs to one customer: no cache keeps it and no link carries its address.
+func private(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+}

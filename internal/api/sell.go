@@ -1,0 +1,233 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	netmail "net/mail"
+	"slices"
+	"strings"
+
+	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/provider"
+)
+
+// Shop answers what a customer's browser and a sold program ask.
+type Shop struct {
+	Source     string // the name of the source that sells
+	Seller     provider.Seller
+	Catalogue  makegood.Catalogue
+	SuccessURL string
+	CancelURL  string
+	Store      Store
+	// Ask reads a session back from its provider and settles its order, see interpret.Interpreter.Ask.
+	Ask      func(ctx context.Context, actor, source, sessionID string) (makegood.Order, error)
+	NewToken func() string // a random idempotency key
+}
+
+// Store is what the API needs to read.
+type Store interface {
+	// OrderBySession returns the order of a session, or makegood.NotFound.
+	OrderBySession(ctx context.Context, source, sessionID string) (makegood.Order, error)
+	// LicenseByKey returns a licence by its key as issued, or makegood.NotFound.
+	LicenseByKey(ctx context.Context, key string) (l makegood.License, orderID string, err error)
+}
+
+// Checkout answers POST /api/checkout: it creates a session in which a customer can pay for a product. A product that the
+// catalogue does not have is refused before the provider is called. The header Idempotency-Key makes a repetition harmless.
+func (s *Shop) Checkout(w http.ResponseWriter, r *http.Request) error {
+	var ask struct {
+		Product  string `json:"product"`
+		Quantity int    `json:"quantity"`
+		Email    string `json:"email"`
+	}
+	if err := readJSON(w, r, &ask); err != nil {
+		return err
+	}
+	product, err := s.product(ask.Product)
+	if err != nil {
+		return err
+	}
+	if ask.Quantity == 0 {
+		ask.Quantity = 1
+	}
+	if ask.Quantity < 0 || ask.Quantity > makegood.QuantityMax {
+		return makegood.Errorf(makegood.Invalid, "The quantity must be 1 to %d.", makegood.QuantityMax)
+	}
+	if ask.Email != "" {
+		if _, err := netmail.ParseAddress(ask.Email); err != nil {
+			return makegood.Errorf(makegood.Invalid, "The e-mail address cannot be read.")
+		}
+	}
+	key := r.Header.Get("Idempotency-Key")
+	if len(key) > 200 {
+		return makegood.Errorf(makegood.Invalid, "The Idempotency-Key may have at most 200 characters.")
+	}
+	if key == "" {
+		key = s.NewToken()
+	}
+	session, err := s.Seller.CreateCheckout(r.Context(), provider.CheckoutRequest{Product: product, Quantity: ask.Quantity,
+		Email: ask.Email, SuccessURL: s.SuccessURL, CancelURL: s.CancelURL, IdempotencyKey: "checkout-" + key})
+	if err != nil {
+		return providerTrouble(err)
+	}
+	private(w)
+	writeJSON(w, http.StatusCreated, map[string]any{"session_id": session.SessionID, "url": session.URL, "expires_at": session.ExpiresAt})
+	return nil
+}
+
+// product finds what is to be sold. The hint names what there is, so that a slug that went wrong is seen at once.
+func (s *Shop) product(code string) (makegood.Product, error) {
+	if product, ok := s.Catalogue[code]; ok {
+		return product, nil
+	}
+	known := make([]string, 0, len(s.Catalogue))
+	for c := range s.Catalogue {
+		known = append(known, c)
+	}
+	slices.Sort(known)
+	if len(known) > 20 {
+		known = append(known[:20], "…")
+	}
+	hint := "Known codes: " + strings.Join(known, ", ") + "."
+	if !makegood.ValidProductCode(code) {
+		return makegood.Product{}, makegood.Errorf(makegood.UnknownProduct,
+			"This is not a product code: 1 to 64 lower-case letters, digits and inner dashes. %s", hint)
+	}
+	return makegood.Product{}, makegood.Errorf(makegood.UnknownProduct, "The catalogue has no product %q. %s", code, hint)
+}
+
+// providerTrouble keeps the provider's own words from the customer.
+func providerTrouble(err error) error {
+	var own *makegood.Error
+	if errors.As(err, &own) {
+		return err
+	}
+	return makegood.Wrap(err, makegood.ProviderFailed, "The payment provider cannot be reached just now; please try again.")
+}
+
+// Purchase is what a customer may see of an order.
+type Purchase struct {
+	SessionID   string                    `json:"session_id"`
+	OrderID     string                    `json:"order_id"`
+	Payment     makegood.PaymentState     `json:"payment"`
+	Fulfillment makegood.FulfillmentState `json:"fulfillment"`
+	Licenses    []PurchasedLicense        `json:"licenses"`
+}
+
+// PurchasedLicense is one key of a purchase.
+type PurchasedLicense struct {
+	Product string                 `json:"product"`
+	Name    string                 `json:"name"`
+	Key     string                 `json:"key"`
+	Status  makegood.LicenseStatus `json:"status"`
+}
+
+// Verify answers GET /api/verify?session_id=, which the page asks after the customer came back from paying. It reads the
+// session back from the provider and fulfils through the same function as the webhook, so whoever comes first, the keys
+// are the same. The session id is a bearer token, so the answer is kept by no cache, and a session that is not known
+// takes the same call to the provider as one that is.
+func (s *Shop) Verify(w http.ResponseWriter, r *http.Request) error {
+	private(w)
+	purchase, err := s.Purchase(r.Context(), r.URL.Query().Get("session_id"))
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, purchase)
+	return nil
+}
+
+// Purchase makes good what a session paid for and says what the customer may see of it. makegood.NotPaid when the money
+// is not there (yet), makegood.NotFound when the provider does not know the session.
+func (s *Shop) Purchase(ctx context.Context, sessionID string) (Purchase, error) {
+	if sessionID == "" {
+		return Purchase{}, makegood.Errorf(makegood.Invalid, "The parameter session_id is missing.")
+	}
+	order, err := s.Ask(ctx, "customer:verify", s.Source, sessionID)
+	if err != nil && !errors.Is(err, makegood.NotFound) {
+		// The provider is down. What was issued before is still the customer's.
+		kept, missing := s.Store.OrderBySession(ctx, s.Source, sessionID)
+		if missing != nil || len(kept.Licenses) == 0 {
+			return Purchase{}, providerTrouble(err)
+		}
+		order, err = kept, nil
+	}
+	if err != nil {
+		return Purchase{}, makegood.Wrap(err, makegood.NotFound, "There is no such session.")
+	}
+	if order.ID == "" || order.Payment == makegood.PaymentPending {
+		return Purchase{}, makegood.Errorf(makegood.NotPaid, "The payment has not arrived yet; this address can be asked again.")
+	}
+	return s.purchase(order), nil
+}
+
+func (s *Shop) purchase(o makegood.Order) Purchase {
+	p := Purchase{SessionID: o.Key.SessionID, OrderID: o.ID, Payment: o.Payment, Fulfillment: o.Fulfillment,
+		Licenses: []PurchasedLicense{}}
+	for _, l := range o.Licenses {
+		name := s.Catalogue[l.Product].Name
+		p.Licenses = append(p.Licenses, PurchasedLicense{Product: l.Product, Name: name, Key: l.Key, Status: l.Status})
+	}
+	return p
+}
+
+// The reasons of a validation. Stable: sold programs compare with them.
+const (
+	valid        = "VALID"
+	unknownKey   = "NOT_FOUND"
+	malformed    = "MALFORMED"
+	suspended    = "SUSPENDED"
+	revoked      = "REVOKED"
+	wrongProduct = "WRONG_PRODUCT"
+)
+
+// Validate answers POST /api/licenses/validate with 200 and a reason for every key, known or not: a revoked licence is an
+// answer, not an error. A product, when given, must be the one the key was sold for.
+func (s *Shop) Validate(w http.ResponseWriter, r *http.Request) error {
+	var ask struct {
+		Key     string `json:"key"`
+		Product string `json:"product"`
+	}
+	if err := readJSON(w, r, &ask); err != nil {
+		return err
+	}
+	private(w)
+	answer := struct {
+		Valid   bool   `json:"valid"`
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Product string `json:"product,omitempty"`
+	}{Code: malformed}
+	key, err := makegood.NormalizeKey(ask.Key)
+	if err != nil {
+		answer.Message = makegood.MessageOf(err)
+		writeJSON(w, http.StatusOK, answer)
+		return nil
+	}
+	license, _, err := s.Store.LicenseByKey(r.Context(), key)
+	if err != nil && !errors.Is(err, makegood.NotFound) {
+		return err
+	}
+	answer.Code, answer.Message = verdict(license, ask.Product)
+	answer.Valid = answer.Code == valid
+	if answer.Code != unknownKey && answer.Code != wrongProduct {
+		answer.Product = license.Product
+	}
+	writeJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+func verdict(l makegood.License, product string) (code, message string) {
+	switch {
+	case l.ID == "":
+		return unknownKey, "There is no such licence."
+	case product != "" && l.Product != product:
+		return wrongProduct, "The licence is for another product."
+	case l.Status == makegood.LicenseSuspended:
+		return suspended, "The licence is suspended while its payment is disputed."
+	case l.Status == makegood.LicenseRevoked:
+		return revoked, "The licence was revoked because its payment went back."
+	default:
+		return valid, "The licence is valid."
+	}
+}

@@ -1,0 +1,220 @@
+// Package app wires the house: New is one straight line from the configuration to a program that serves. Last built is
+// first torn down.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/api"
+	"github.com/makegood/makegood/internal/config"
+	"github.com/makegood/makegood/internal/fulfill"
+	"github.com/makegood/makegood/internal/intake"
+	"github.com/makegood/makegood/internal/interpret"
+	"github.com/makegood/makegood/internal/outbound"
+	"github.com/makegood/makegood/internal/queue"
+	"github.com/makegood/makegood/internal/store"
+	"github.com/makegood/makegood/internal/telemetry"
+	"github.com/makegood/makegood/internal/web"
+)
+
+// Options are what the surroundings give. The zero value is what a real server uses.
+type Options struct {
+	Log      *slog.Logger
+	Now      func() time.Time // stamps what is stored; time.Now when nil
+	Random   io.Reader        // makes ids; crypto/rand when nil
+	Listener net.Listener     // is served instead of the configured address; for tests
+	Store    store.Options    // ways for a test to break the database on cue; Now, Random and Wake are set here
+}
+
+// App is a whole server.
+type App struct {
+	Store   *store.Store
+	Metrics *telemetry.Metrics
+
+	log      *slog.Logger
+	node     string
+	queue    *queue.Queue
+	listener net.Listener
+	server   *http.Server
+	cleanups []cleanup
+}
+
+type cleanup struct {
+	name string
+	do   func(context.Context) error
+}
+
+// New builds a server from a checked configuration: when it returns without an error, the database is open and at the
+// right version, and the address is bound. What was built before an error is torn down again.
+func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	a := &App{log: o.Log, node: c.Node, Metrics: telemetry.NewMetrics()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.tearDown(context.WithoutCancel(ctx)))
+		}
+	}()
+
+	// The store, which wakes a queue that comes later.
+	o.Store.Now, o.Store.Random = o.Now, o.Random
+	o.Store.Wake = func(name string) {
+		if a.queue != nil {
+			a.queue.Wake(name)
+		}
+	}
+	if a.Store, err = store.Open(ctx, c.Database, o.Store); err != nil {
+		return nil, err
+	}
+	a.onClose("store", func(context.Context) error { return a.Store.Close() })
+	if err := a.Store.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	db := queue.Database{Postgres: a.Store.Postgres()}
+	db.SQLiteWriter, db.SQLiteReader = a.Store.SQLite()
+	if err := queue.Migrate(ctx, db); err != nil {
+		return nil, err
+	}
+
+	// What the stations stand on.
+	way := outbound.New(outbound.Options{Timeout: c.Outbound.Timeout, AllowPrivate: c.Outbound.AllowPrivate,
+		MaxIdlePerHost: c.Workers.Payments + c.Workers.Effects})
+	a.onClose("outbound", func(context.Context) error { way.CloseIdle(); return nil })
+	sources, err := newSources(c, way, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	sender, err := newSender(c.Mail, way, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	effects, err := newEffects(c, sender, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	terms, err := newTerms(c, effects, o)
+	if err != nil {
+		return nil, err
+	}
+
+	// The stations.
+	arrivals := intake.New(sources, a.Store, o.Now, o.Log.With("component", "intake"), a.Metrics)
+	interpreter := &interpret.Interpreter{Sources: sources, Store: a.Store, Terms: terms}
+	fulfiller := &fulfill.Fulfiller{Effects: effects, Store: a.Store, Terms: terms, Now: o.Now,
+		Log: o.Log.With("component", "fulfill")}
+	waited := a.Metrics.Histogram("job_wait_seconds", "Time from when a job could run until it ran.", "kind")
+	settle := func(o *makegood.Order) []makegood.Entry { return o.Settle(terms(func(string) bool { return false })) }
+	if a.queue, err = queue.New(queue.Options{
+		Database: db,
+		Node:     c.Node,
+		Work:     map[string]queue.Work{makegood.JobInterpret: interpreter.Work, makegood.JobEffect: fulfiller.Work},
+		Policy:   map[string]makegood.RetryPolicy{makegood.JobInterpret: c.Retry.Events, makegood.JobEffect: c.Retry.Mail},
+		GiveUp: func(ctx context.Context, d makegood.DeadLetter) error {
+			return a.Store.KeepDeadLetter(ctx, d, settle)
+		},
+		Workers: map[string]int{makegood.QueuePayments: c.Workers.Payments, makegood.QueueEffects: c.Workers.Effects},
+		Logger:  o.Log.With("component", "queue"),
+		Seen:    func(kind string, wait time.Duration) { waited.With(kind).Observe(wait) },
+	}); err != nil {
+		return nil, err
+	}
+
+	// The faces.
+	shop, err := newShop(c, sources, a.Store, interpreter)
+	if err != nil {
+		return nil, err
+	}
+	health := api.NewHealth(newChecks(c, a.Store, sources, sender), o.Now, func(component string, err error) {
+		o.Log.Warn("health check failed", "component", "health", "check", component, "err", err)
+	})
+	handler, err := routes(doors{
+		log: o.Log.With("component", "http"), limits: c.Limits, now: o.Now, intake: arrivals, shop: shop, health: health,
+		ready: a.Store.Ping, metrics: a.Metrics, thanks: &web.Thanks{Pages: web.NewPages(o.Log), Purchase: shop.Purchase},
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.server = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	}
+	if a.listener = o.Listener; a.listener == nil {
+		if a.listener, err = net.Listen("tcp", c.Listen); err != nil {
+			return nil, fmt.Errorf("listen on %s: %w (is another server running there?)", c.Listen, err)
+		}
+	}
+	return a, nil
+}
+
+// Addr is where the server listens.
+func (a *App) Addr() net.Addr { return a.listener.Addr() }
+
+// Run serves until ctx ends, then stops in good order: no new requests, the running ones answered, the running jobs
+// finished, the store closed. It is called once.
+func (a *App) Run(ctx context.Context) error {
+	stopping := context.WithoutCancel(ctx)
+	// Jobs of a process that was killed run again now instead of after the rescuer's half minute.
+	released, err := a.Store.ReleaseRunningJobs(ctx, a.node)
+	if err == nil {
+		if released > 0 {
+			a.log.Info("jobs of a killed process run again", "jobs", released)
+		}
+		err = a.queue.Start(stopping)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("start the queue: %w", err), a.listener.Close(), a.tearDown(stopping))
+	}
+	a.onClose("queue", a.queue.Stop)
+
+	served := make(chan error, 1)
+	go func() { served <- a.server.Serve(a.listener) }()
+	a.onClose("server", a.server.Shutdown)
+	a.log.Info("ready", "addr", a.Addr().String(), "engine", a.Store.Engine())
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-served:
+		err = fmt.Errorf("serve: %w", err)
+	}
+	return errors.Join(err, a.tearDown(stopping))
+}
+
+func (a *App) onClose(name string, do func(context.Context) error) {
+	a.cleanups = append(a.cleanups, cleanup{name, do})
+}
+
+// tearDown undoes what was built, last first, each within its share of the time.
+func (a *App) tearDown(ctx context.Context) error {
+	var errs []error
+	for len(a.cleanups) > 0 {
+		last := a.cleanups[len(a.cleanups)-1]
+		a.cleanups = a.cleanups[:len(a.cleanups)-1]
+		bounded, cancel := context.WithTimeout(ctx, makegood.ShutdownTimeout)
+		if err := last.do(bounded); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", last.name, err))
+		}
+		cancel()
+	}
+	return errors.Join(errs...)
+}

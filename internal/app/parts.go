@@ -1,0 +1,134 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/api"
+	"github.com/makegood/makegood/internal/config"
+	"github.com/makegood/makegood/internal/fulfill"
+	"github.com/makegood/makegood/internal/interpret"
+	"github.com/makegood/makegood/internal/mail"
+	"github.com/makegood/makegood/internal/outbound"
+	"github.com/makegood/makegood/internal/provider"
+	"github.com/makegood/makegood/internal/provider/stripe"
+	"github.com/makegood/makegood/internal/store"
+)
+
+// newSources is the table of providers.
+func newSources(c *config.Config, way *outbound.Client, now func() time.Time) (map[string]provider.Source, error) {
+	sources := make(map[string]provider.Source, len(c.Sources))
+	for _, s := range c.Sources {
+		var source provider.Source
+		var err error
+		switch s.Provider {
+		case "stripe":
+			source, err = stripe.New(stripe.Options{Name: s.Name, Live: s.Live, Account: s.Account, APIKey: s.APIKey,
+				WebhookSecrets: s.WebhookSecrets, BaseURL: s.APIBase, HTTP: way, Catalogue: c.Catalogue, Now: now})
+		default:
+			err = fmt.Errorf("provider %q is not known", s.Provider)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("source %s: %w", s.Name, err)
+		}
+		sources[s.Name] = source
+	}
+	return sources, nil
+}
+
+// newSender is the choice between the mail API and a mail server.
+func newSender(c config.Mail, way *outbound.Client, now func() time.Time) (mail.Sender, error) {
+	if c.Resend != nil {
+		return mail.NewResend(way, c.Resend.APIBase, c.Resend.APIKey, now)
+	}
+	return mail.NewSMTP(mail.SMTPOptions{Host: c.SMTP.Host, Port: c.SMTP.Port, Username: c.SMTP.Username,
+		Password: c.SMTP.Password, TLS: c.SMTP.TLS, Now: now})
+}
+
+// newEffects is the table of what an order owes the outside world.
+func newEffects(c *config.Config, sender mail.Sender, now func() time.Time) (map[string]fulfill.Effect, error) {
+	email, err := fulfill.NewEmail(sender, c.Catalogue, c.Mail.From, c.Mail.ReplyTo, now)
+	if err != nil {
+		return nil, fmt.Errorf("mail: %w", err)
+	}
+	return map[string]fulfill.Effect{email.Name(): email}, nil
+}
+
+// newTerms returns what orders are settled by.
+func newTerms(c *config.Config, effects map[string]fulfill.Effect, o Options) (func(func(string) bool) makegood.Terms, error) {
+	if len(c.Licenses.KeySecrets) == 0 {
+		return nil, errors.New("licences: there is no key secret")
+	}
+	newest := c.Licenses.KeySecrets[0]
+	keys, err := fulfill.NewKeyMaker(newest.ID, newest.Secret)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(effects))
+	for name := range effects {
+		names = append(names, name)
+	}
+	return func(keyTaken func(string) bool) makegood.Terms {
+		now := o.Now()
+		return makegood.Terms{Catalogue: c.Catalogue, Effects: names, Now: now, DeriveKey: keys.Derive, KeyTaken: keyTaken,
+			NewID: func(prefix string) string { return makegood.NewID(prefix, now, o.Random) }}
+	}, nil
+}
+
+func newShop(c *config.Config, sources map[string]provider.Source, s *store.Store, i *interpret.Interpreter) (*api.Shop, error) {
+	seller, ok := sources[c.Checkout.Source].(provider.Seller)
+	if !ok {
+		return nil, fmt.Errorf("checkout: source %q cannot sell", c.Checkout.Source)
+	}
+	return &api.Shop{Source: c.Checkout.Source, Seller: seller, Catalogue: c.Catalogue, SuccessURL: c.Checkout.SuccessURL,
+		CancelURL: c.Checkout.CancelURL, Store: s, Ask: i.Ask, NewToken: rand.Text}, nil
+}
+
+// newChecks is the table of what health looks at. Backups and the watcher are told as not configured until they are.
+func newChecks(c *config.Config, s *store.Store, sources map[string]provider.Source, sender mail.Sender) []api.Check {
+	absent := func(context.Context) error { return api.ErrNotConfigured }
+	checks := []api.Check{
+		{Name: "database", Critical: true, Look: s.Ping},
+		{Name: "queue", Look: func(ctx context.Context) error { return queueMoves(ctx, s) }},
+		{Name: "email", Look: sender.Check},
+		{Name: "secrets", Critical: true, Look: func(context.Context) error { return secretsPresent(c) }},
+		{Name: "backup", Look: absent},
+		{Name: "watcher", Look: absent},
+	}
+	for name, source := range sources {
+		if checker, ok := source.(provider.Checker); ok {
+			checks = append(checks, api.Check{Name: "provider:" + name, Look: checker.Check})
+		}
+	}
+	return checks
+}
+
+// queueWaitingMax is the depth above which the queue is said to be behind (SPEC B7).
+const queueWaitingMax = 1000
+
+func queueMoves(ctx context.Context, s *store.Store) error {
+	depths, err := s.QueueDepths(ctx)
+	if err != nil {
+		return err
+	}
+	for _, d := range depths {
+		if d.Waiting > queueWaitingMax {
+			return fmt.Errorf("%d jobs wait in queue %s", d.Waiting, d.Queue)
+		}
+	}
+	return nil
+}
+
+// secretsPresent repeats what the start refused to run without: a value that is empty now was lost in between.
+func secretsPresent(c *config.Config) error {
+	for _, s := range config.Secrets(c) {
+		if s.Fingerprint == "" {
+			return fmt.Errorf("%s is empty", s.Path)
+		}
+	}
+	return nil
+}

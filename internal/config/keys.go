@@ -1,0 +1,265 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/makegood/makegood"
+)
+
+// kind is the shape of a value in the file.
+type kind int
+
+const (
+	text       kind = iota
+	number          // a whole number in plain decimal digits
+	flag            // true or false
+	span            // a duration, such as 10s
+	secretRef       // env:NAME or file:/path
+	texts           // a list of text
+	secretRefs      // a list of references
+	table           // from names that the operator chooses to text
+	section         // a mapping with the keys of the table below
+	sections        // a list of such mappings
+)
+
+// item is what a list of this kind consists of.
+func (k kind) item() kind {
+	switch k {
+	case texts:
+		return text
+	case secretRefs:
+		return secretRef
+	case sections:
+		return section
+	}
+	panic("unreachable: not a list")
+}
+
+// key is one key of the file: what may be written there, and what the manual says of it.
+type key struct {
+	path string // sources[].api_key
+	kind kind
+
+	must     string   // why it cannot be left out; "" when it can
+	fallback string   // the value when it is left out, as written in YAML
+	shown    string   // the fallback in words, when it is not one value
+	oneOf    []string // the only values, for text
+	least    int      // for numbers, with most; no bounds when both are 0
+	most     int
+	shortest time.Duration // for spans, with longest
+	longest  time.Duration
+
+	unit    string
+	example string
+	meaning string
+
+	start string // what the starting file has, when it is not the fallback
+	off   bool   // the starting file has it commented out
+}
+
+// keys is the whole language, in the order of manual and starting file.
+func keys() []key {
+	return []key{
+		{path: "listen", fallback: "127.0.0.1:8080", unit: "host:port", example: "0.0.0.0:8080",
+			meaning: "Where the HTTP server listens. Leave it on loopback behind a reverse proxy that speaks HTTPS."},
+		{path: "public_url", must: "it is how customers and providers reach the server", unit: "URL", example: "https://shop.example.com",
+			meaning: "How customers and providers reach the server: scheme and host, without path. Must be https (or loopback) when a source is live.",
+			start:   "https://shop.example.com"},
+		{path: "database", fallback: "sqlite:makegood.db", unit: "URL", example: "postgres://makegood@db.internal:5432/makegood",
+			meaning: "Where everything is kept: sqlite:PATH, relative to the folder of this file, or postgres://USER@HOST:PORT/NAME. " +
+				"Give a PostgreSQL password by PGPASSWORD, a pgpass file, or the whole URL as env:NAME or file:/path; one inside the URL works and is never printed."},
+		{path: "node", shown: "the host name", example: "shop-1",
+			meaning: "Names this process among those that share a PostgreSQL database; each needs its own.", start: `""`},
+
+		{path: "log", kind: section, meaning: "How the program logs."},
+		{path: "log.level", fallback: "info", oneOf: []string{"debug", "info", "warn", "error"}, example: "debug",
+			meaning: "The least important message that is written."},
+		{path: "log.format", fallback: "text", oneOf: []string{"text", "json"}, example: "json",
+			meaning: "Text for people, JSON for machines."},
+
+		{path: "sources", kind: sections, must: "without a payment provider nothing can be fulfilled",
+			meaning: "The accounts at payment providers, each with its webhook address public_url/hooks/NAME."},
+		{path: "sources[].name", must: "it is part of the webhook's address", unit: "a to z, 0 to 9, dashes", example: "stripe",
+			meaning: "Its name, unique, in /hooks/NAME and beside every order. Do not rename it: orders would no longer find it.", start: "stripe"},
+		{path: "sources[].provider", must: "it says whose signatures are checked", oneOf: providerNames(), example: "stripe",
+			meaning: "The payment provider.", start: "stripe"},
+		{path: "sources[].mode", must: "a test must never touch real orders, so the mode is said, not guessed", oneOf: []string{"test", "live"}, example: "live",
+			meaning: "Whether money is real. Keys and events of the other mode are refused.", start: "test"},
+		{path: "sources[].account", shown: "the account of the key", example: "acct_1NzBq2Lk3Pw8",
+			meaning: "The connected account this source is for, when it is not the key's own.", start: `""`},
+		{path: "sources[].api_base", shown: "the provider's own (Stripe: https://api.stripe.com)", unit: "URL", example: "https://api.stripe.com",
+			meaning: "Where the provider's API is. On loopback or a private network it needs outbound.allow_private.", start: "https://api.stripe.com"},
+		{path: "sources[].api_key", kind: secretRef, must: "checkouts and the provider's word on a payment need one", example: "env:STRIPE_API_KEY",
+			meaning: "The provider's API key; a restricted key that can write Checkout Sessions is enough.", start: "env:STRIPE_API_KEY"},
+		{path: "sources[].webhook_secrets", kind: secretRefs, must: "without one no event could be proved", example: "[env:STRIPE_WEBHOOK_SECRET]",
+			meaning: "Every signing secret that is active: two while one is being replaced.", start: "[env:STRIPE_WEBHOOK_SECRET]"},
+
+		{path: "products", kind: sections, must: "there is nothing to sell",
+			meaning: "The catalogue."},
+		{path: "products[].code", must: "it is what the product is ordered by", unit: "1 to 64 of a to z, 0 to 9, inner dashes", example: "az-900",
+			meaning: "Its name for machines, unique. Do not change it: licences carry it.", start: "az-900"},
+		{path: "products[].name", must: "it is what the customer reads", unit: fmt.Sprintf("up to %d bytes", nameBytesMax), example: "AZ-900 practice exam",
+			meaning: "Its name for people.", start: "AZ-900 practice exam"},
+		{path: "products[].price", must: "a payment is compared with it", unit: "amount and currency", example: "29.00 USD",
+			meaning: "What one costs, above zero. A payment of another amount or currency releases nothing.", start: "29.00 USD"},
+		{path: "products[].license_prefix", fallback: "GD", unit: "1 to 8 of A to Z, 0 to 9", example: "AZ",
+			meaning: "What stands before its licence keys."},
+		{path: "products[].stocked", kind: flag, fallback: "false", example: "true",
+			meaning: "Whether it is counted in stock; false for what can be copied without end."},
+		{path: "products[].provider_prices", kind: table, shown: "none", example: "{stripe: price_1NzBq2Lk3Pw8}",
+			meaning: "By source, the price id under which the provider sells it (payment links, for example). Each id belongs to one product.",
+			start:   "{stripe: price_1NzBq2Lk3Pw8}", off: true},
+
+		{path: "checkout", kind: section, meaning: "Where customers pay, and where they come back to."},
+		{path: "checkout.source", shown: "the only source; to be named when there are several", example: "stripe",
+			meaning: "The source that sells.", start: "stripe"},
+		{path: "checkout.success_url", shown: "public_url/thanks?session_id={CHECKOUT_SESSION_ID}", unit: "URL", example: `"https://shop.example.com/thanks?session_id={CHECKOUT_SESSION_ID}"`,
+			meaning: "Where a customer lands after paying. The provider puts the session in place of {CHECKOUT_SESSION_ID}.",
+			start:   `"https://shop.example.com/thanks?session_id={CHECKOUT_SESSION_ID}"`, off: true},
+		{path: "checkout.cancel_url", shown: "public_url/", unit: "URL", example: "https://shop.example.com/",
+			meaning: "Where a customer lands who did not pay.", start: "https://shop.example.com/", off: true},
+
+		{path: "licenses", kind: section, must: "licence keys are made with its secrets", meaning: "How licence keys are made."},
+		{path: "licenses.key_secrets", kind: sections, must: "licence keys are made with it",
+			meaning: "The secrets behind the keys. The first makes new keys; keep the others for as long as keys made with them are in use."},
+		{path: "licenses.key_secrets[].id", must: "it is kept beside every key", unit: "1 to 32 of a to z, A to Z, 0 to 9, . _ -", example: "k1",
+			meaning: "The secret's name, unique, kept beside every key that was made with it. Never give it to another secret.", start: "k1"},
+		{path: "licenses.key_secrets[].secret", kind: secretRef, must: "keys would be guessable without one", example: "file:/run/secrets/license_key",
+			meaning: "At least 16 bytes drawn at random, for example by openssl rand -hex 32.", start: "env:LICENSE_KEY_SECRET"},
+
+		{path: "mail", kind: section, must: "customers get their licences by mail", meaning: "How customers are written to: by resend or by smtp, exactly one."},
+		{path: "mail.from", must: "a mail needs a sender", unit: "address", example: "Shop <shop@example.com>",
+			meaning: "The sender. Its domain must be allowed to send: at Resend a verified domain, at SMTP what the server accepts.", start: "Shop <shop@example.com>"},
+		{path: "mail.reply_to", shown: "none: answers go to from", unit: "address", example: "help@example.com",
+			meaning: "Where answers go.", start: `""`},
+		{path: "mail.resend", kind: section, shown: "none", meaning: "The mail API of resend.com."},
+		{path: "mail.resend.api_key", kind: secretRef, must: "Resend sends nothing without one", example: "env:RESEND_API_KEY",
+			meaning: "The key; one with sending access is enough.", start: "env:RESEND_API_KEY"},
+		{path: "mail.resend.api_base", fallback: "https://api.resend.com", unit: "URL", example: "https://api.resend.com",
+			meaning: "Where Resend's API is. On loopback or a private network it needs outbound.allow_private."},
+		{path: "mail.smtp", kind: section, shown: "none", meaning: "A mail server, instead of resend.", off: true},
+		{path: "mail.smtp.host", must: "it is the server that takes the mail", unit: "host", example: "smtp.example.com",
+			meaning: "The mail server.", start: "smtp.example.com", off: true},
+		{path: "mail.smtp.port", kind: number, shown: "587 for starttls, 465 for implicit, 25 for none", least: 1, most: 65535, unit: "port", example: "587",
+			meaning: "Its port.", start: "587", off: true},
+		{path: "mail.smtp.username", shown: "none: no authentication", example: "shop",
+			meaning: "The user; with it the password.", start: "shop", off: true},
+		{path: "mail.smtp.password", kind: secretRef, shown: "none: no authentication", example: "env:SMTP_PASSWORD",
+			meaning: "The user's password.", start: "env:SMTP_PASSWORD", off: true},
+		{path: "mail.smtp.tls", fallback: "starttls", oneOf: []string{"starttls", "implicit", "none"}, example: "implicit",
+			meaning: "How the connection is encrypted: starttls refuses a server without it, implicit is TLS from the first byte, none sends a password to loopback only.", off: true},
+
+		{path: "retry", kind: section, meaning: "How patiently failing jobs are repeated. Each wait is double the one before, spread by a quarter; a provider that names a time is obeyed."},
+		{path: "retry.events", kind: section, meaning: "For turning a provider's event into an order."},
+		attempts("retry.events"), base("retry.events"), longestWait("retry.events"),
+		{path: "retry.mail", kind: section, meaning: "For mails."},
+		attempts("retry.mail"), base("retry.mail"), longestWait("retry.mail"),
+
+		{path: "workers", kind: section, meaning: "How many jobs run at once on this node."},
+		{path: "workers.payments", kind: number, fallback: "16", least: 1, most: 256, unit: "jobs at once", example: "32",
+			meaning: "For payments."},
+		{path: "workers.effects", kind: number, fallback: "16", least: 1, most: 256, unit: "jobs at once", example: "32",
+			meaning: "For mails and what else follows a payment; never in the way of payments."},
+
+		{path: "limits", kind: section, meaning: "How often one client address may ask, as a defence against guessing."},
+		perMinute("limits.verify_per_minute", "30", "For GET /api/verify."),
+		perMinute("limits.validate_per_minute", "120", "For POST /api/licenses/validate."),
+		perMinute("limits.checkout_per_minute", "20", "For POST /api/checkout."),
+		{path: "limits.trusted_proxies", kind: texts, fallback: "[]", unit: "addresses or networks", example: "[127.0.0.1, 10.0.0.0/8]",
+			meaning: "The reverse proxies whose X-Forwarded-For is believed. Without them all customers behind a proxy share one limit."},
+
+		{path: "outbound", kind: section, meaning: "What the program may reach."},
+		{path: "outbound.allow_private", kind: flag, fallback: "false", example: "true",
+			meaning: "Whether loopback and private networks may be called: for tests, demos and in-house APIs."},
+		{path: "outbound.timeout", kind: span, fallback: "10s", shortest: 100 * time.Millisecond, longest: makegood.JobTimeout, unit: "duration", example: "5s",
+			meaning: "The longest that one call may take."},
+	}
+}
+
+func attempts(policy string) key {
+	return key{path: policy + ".attempts", kind: number, fallback: fmt.Sprint(makegood.DefaultRetryPolicy.Attempts), least: 1, most: 1000,
+		unit: "runs", example: "20", meaning: "How often it runs in all before it becomes a dead letter. 100 outlive an outage of three days."}
+}
+
+func base(policy string) key {
+	return key{path: policy + ".base", kind: span, fallback: spanText(makegood.DefaultRetryPolicy.Base), shortest: 10 * time.Millisecond, longest: time.Minute,
+		unit: "duration", example: "2s", meaning: "The wait after the first failure."}
+}
+
+func longestWait(policy string) key {
+	return key{path: policy + ".cap", kind: span, fallback: spanText(makegood.DefaultRetryPolicy.Cap), shortest: 10 * time.Millisecond, longest: 24 * time.Hour,
+		unit: "duration", example: "30m", meaning: "No wait is longer; at least base."}
+}
+
+func perMinute(path, fallback, meaning string) key {
+	return key{path: path, kind: number, fallback: fallback, least: 1, most: 1_000_000, unit: "requests a minute", example: "60", meaning: meaning}
+}
+
+// spanText writes a duration as people do: 1h and not 1h0m0s.
+func spanText(d time.Duration) string {
+	s := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, zero) {
+			s = strings.TrimSuffix(s, zero[1:])
+		}
+	}
+	return s
+}
+
+// language is the table by path. It is made once for each reading, and lets nobody change it.
+type language map[string]key
+
+func newLanguage() language {
+	l := language{"": {kind: section}}
+	for _, k := range keys() {
+		l[k.path] = k
+	}
+	return l
+}
+
+// below returns the key of a name inside a mapping.
+func (l language) below(parent key, name string) (key, bool) {
+	k, ok := l[join(parent.path, name)]
+	return k, ok && !strings.ContainsAny(name, ".[]")
+}
+
+// namesBelow lists the names that a mapping may have, sorted.
+func (l language) namesBelow(parent key) []string {
+	var names []string
+	for path := range l {
+		if dir, name := split(path); path != "" && dir == parent.path {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// elsewhere lists the keys of that name in other mappings, sorted.
+func (l language) elsewhere(name string) []string {
+	var paths []string
+	for path := range l {
+		if _, last := split(path); path != "" && last == name {
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+func split(path string) (dir, name string) {
+	if i := strings.LastIndexByte(path, '.'); i >= 0 {
+		return path[:i], path[i+1:]
+	}
+	return "", path
+}

@@ -1,0 +1,17 @@
+package config
+
+const (
+	// fileBytesMax bounds the file. A product is about 150 bytes, so it holds a catalogue of some thousand.
+	fileBytesMax = 1 << 20
+	// nestingMax bounds lists and mappings within each other. Our deepest key is four levels down; the parser needs
+	// quadratic time and a growing stack for what is nested without end.
+	nestingMax = 16
+	// nameBytesMax is Stripe's limit for the name of a product.
+	nameBytesMax = 250
+	// priceIDBytesMax is Stripe's limit for the id of an object.
+	priceIDBytesMax = 255
+	// addressBytesMax is the longest address that can be used in SMTP (RFC 5321, 4.5.3.1, and its erratum 1690).
+	addressBytesMax = 254
+	// headerBytesMax keeps From and Reply-To below what mail servers accept in one line (RFC 5322: 998).
+	headerBytesMax = 900
+)

@@ -1,0 +1,123 @@
+// Package fulfill gives what was paid for. Bookings (the licence, the stock) are committed with the order itself; effects
+// in the outside world (the mail) are jobs here: first the intent is kept, then the effect happens under a fixed
+// idempotency key, then its receipt is kept.
+package fulfill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/makegood/makegood"
+)
+
+// Effect is one thing that can be done for an order in the outside world.
+type Effect interface {
+	// Name is the step's name.
+	Name() string
+	// Make renders what will be sent, once for an order; the same bytes are given to every Bring.
+	Make(o makegood.Order) ([]byte, error)
+	// Bring brings the effect about and returns what the other side calls it. Two calls with the same bytes within
+	// RemembersFor have one effect. An error that is NoEffect certainly had none.
+	Bring(ctx context.Context, message []byte) (receipt string, err error)
+	// RemembersFor is how long the other side recognises a repetition; 0 when it never does.
+	RemembersFor() time.Duration
+}
+
+// NoEffect is an error after which it is certain that the effect did not happen.
+type NoEffect struct{ Err error }
+
+// Error returns the cause's text.
+func (e *NoEffect) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *NoEffect) Unwrap() error { return e.Err }
+
+// Store is what fulfilling needs kept.
+type Store interface {
+	// Intend keeps that an attempt is about to start, and what will be sent: rendered by message for the first attempt,
+	// returned as kept for every later one. When the returned step is not owed there is nothing to do.
+	Intend(ctx context.Context, orderID, step string, settle func(*makegood.Order) []makegood.Entry,
+		message func(makegood.Order) ([]byte, error)) (kept []byte, at makegood.Step, err error)
+	// AmendOrder commits one change of one order with all that follows, or nothing.
+	AmendOrder(ctx context.Context, a makegood.Amendment) (makegood.Order, error)
+}
+
+// Fulfiller does the effect jobs.
+type Fulfiller struct {
+	Effects map[string]Effect
+	Store   Store
+	Terms   func(keyTaken func(string) bool) makegood.Terms
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// forgetMargin is kept from the end of the other side's memory: its clock and ours differ, and a request takes a while.
+const forgetMargin = time.Hour
+
+// Work is the effect job. A crash before the effect leaves an intent, and the next run simply does it. A crash after the
+// effect and before its receipt leaves the same picture; the next run repeats with the same key while the other side
+// still recognises it, and after that hands the step to a person rather than sending twice.
+func (f *Fulfiller) Work(ctx context.Context, job makegood.Job) error {
+	effect, ok := f.Effects[job.Step]
+	if !ok {
+		return fmt.Errorf("the effect %q is not configured any more", job.Step)
+	}
+	message, step, err := f.Store.Intend(ctx, job.OrderID, job.Step, f.settle, effect.Make)
+	if err != nil || step.State != makegood.StepOwed {
+		return err
+	}
+	if err := f.stillKnown(effect, step); err != nil {
+		return err
+	}
+	receipt, err := effect.Bring(ctx, message)
+	// From here on the outside world may have changed: what follows is recorded even when we are being stopped.
+	ctx = context.WithoutCancel(ctx)
+	if err != nil {
+		return f.missed(ctx, job, step, err)
+	}
+	accepted := f.Now()
+	_, err = f.amend(ctx, job, func(o *makegood.Order) { o.Done(job.Step, receipt, accepted) })
+	return err
+}
+
+// stillKnown refuses to repeat what the other side may not recognise as a repetition any more. An effect without a
+// memory is repeated: a second mail is better than none, and its Message-ID lets mail programs see that it is the same.
+func (f *Fulfiller) stillKnown(effect Effect, step makegood.Step) error {
+	remembers := effect.RemembersFor()
+	doubt := f.Now().Sub(step.UncertainSince)
+	if !step.InDoubt || remembers == 0 || doubt < remembers-forgetMargin {
+		return nil
+	}
+	return &makegood.Permanent{Err: fmt.Errorf("an attempt %v ago may have succeeded and the other side does not remember "+
+		"it any more; look there whether it arrived before it is repeated", doubt.Round(time.Minute))}
+}
+
+// missed records a failed attempt on the step, where people look, and returns the error for the queue to decide.
+func (f *Fulfiller) missed(ctx context.Context, job makegood.Job, step makegood.Step, cause error) error {
+	var none *NoEffect
+	certain := errors.As(cause, &none) && !step.InDoubt
+	_, err := f.amend(ctx, job, func(o *makegood.Order) { o.Missed(job.Step, cause.Error(), certain) })
+	if err != nil {
+		f.Log.Error("failed attempt cannot be recorded", "order", job.OrderID, "job", job.Kind, "err", err)
+	}
+	return cause
+}
+
+func (f *Fulfiller) amend(ctx context.Context, job makegood.Job, change func(*makegood.Order)) (makegood.Order, error) {
+	return f.Store.AmendOrder(ctx, makegood.Amendment{
+		OrderID: job.OrderID,
+		Actor:   "system:effects",
+		Change: func(o *makegood.Order, _ func(string) bool) ([]makegood.Entry, error) {
+			change(o)
+			return f.settle(o), nil
+		},
+	})
+}
+
+// settle settles an order whose facts did not change: no key is derived, so none can be taken.
+func (f *Fulfiller) settle(o *makegood.Order) []makegood.Entry {
+	return o.Settle(f.Terms(func(string) bool { return false }))
+}

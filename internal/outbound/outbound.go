@@ -1,0 +1,144 @@
+// Package outbound is the only way out of the house over HTTP: every request has a deadline, every answer has a size
+// limit, no redirect is followed, no proxy of the environment is used, and no address of a private network is reached
+// unless that was asked for.
+package outbound
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+)
+
+// Defaults of Options and limits that cannot be changed.
+const (
+	// DefaultTimeout is for a whole request, from dialling to the last byte of the answer.
+	DefaultTimeout = 10 * time.Second
+	// DefaultBodyBytesMax is for the body of an answer, after decompression. API answers are a few kB.
+	DefaultBodyBytesMax = 1 << 20
+	// headerBytesMax is for the headers of an answer; the standard library would read 10 MB.
+	headerBytesMax = 64 << 10
+	// idleTimeout is below the 60 seconds after which most servers and load balancers hang up.
+	idleTimeout = 50 * time.Second
+	// defaultIdlePerHost is enough for the workers that talk to one provider at a time.
+	defaultIdlePerHost = 8
+)
+
+// Options are the limits of a Client. The zero Options are good.
+type Options struct {
+	Timeout        time.Duration // for the whole request; default DefaultTimeout
+	BodyBytesMax   int64         // of an answer; default DefaultBodyBytesMax
+	AllowPrivate   bool          // also reach addresses that are not public, such as loopback and 10.0.0.0/8
+	UserAgent      string        // sent when the request has none; default "makegood"
+	MaxIdlePerHost int           // connections kept for the next request; default 8
+}
+
+// Client sends requests within its Options. It is safe for concurrent use; make one and keep it, because it keeps
+// connections.
+type Client struct {
+	options Options
+	http    *http.Client
+}
+
+// Response is an answer that was read to its end.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// New makes a Client.
+func New(o Options) *Client {
+	if o.Timeout <= 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.BodyBytesMax <= 0 {
+		o.BodyBytesMax = DefaultBodyBytesMax
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "makegood"
+	}
+	if o.MaxIdlePerHost <= 0 {
+		o.MaxIdlePerHost = defaultIdlePerHost
+	}
+	return &Client{options: o, http: &http.Client{
+		Transport:     transport(o),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// transport has no Proxy on purpose: a proxy would be dialled in the place of the address that we check.
+func transport(o Options) *http.Transport {
+	dialer := &net.Dialer{Timeout: o.Timeout}
+	if !o.AllowPrivate {
+		dialer.Control = refusePrivate
+	}
+	return &http.Transport{
+		DialContext:            dialer.DialContext,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    o.MaxIdlePerHost,
+		IdleConnTimeout:        idleTimeout,
+		TLSHandshakeTimeout:    o.Timeout,
+		MaxResponseHeaderBytes: headerBytesMax,
+	}
+}
+
+// Do sends req and reads the whole answer. Any status is an answer and no error, a redirect too. It ends at the
+// deadline of ctx or after Options.Timeout, whichever is first; the context inside req is not used.
+//
+// An error is always an *Error. Its text has scheme and host of the URL and nothing else of it, because paths, queries
+// and userinfo hold secrets. MaybeSent says whether the other side may have acted on the request.
+//
+// A request that carries an Idempotency-Key may be sent again by the standard library when a kept connection turns out
+// to be dead; it is then the same request under the same key.
+func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
+	if err := checkTarget(req.URL); err != nil {
+		return nil, &Error{Target: target(req.URL), Err: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	defer cancel()
+
+	// Bytes of a request can only leave through a connection that the transport was given.
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	out := req.Clone(ctx)
+	if out.Header == nil {
+		out.Header = http.Header{}
+	}
+	if out.Header.Get("User-Agent") == "" {
+		out.Header.Set("User-Agent", c.options.UserAgent)
+	}
+	resp, err := c.http.Do(out)
+	if err != nil {
+		return nil, &Error{Target: target(req.URL), Err: withoutURL(err), maybeSent: connected.Load()}
+	}
+	defer resp.Body.Close()
+	body, err := c.readBody(resp)
+	if err != nil {
+		return nil, &Error{Target: target(req.URL), Status: resp.StatusCode, Err: err, maybeSent: true}
+	}
+	return &Response{Status: resp.StatusCode, Header: resp.Header, Body: body}, nil
+}
+
+// readBody reads one byte more than is allowed, to tell a body that fits from one that was cut.
+func (c *Client) readBody(resp *http.Response) ([]byte, error) {
+	if resp.ContentLength > c.options.BodyBytesMax && resp.Request.Method != http.MethodHead {
+		return nil, ErrBodyTooLarge
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, c.options.BodyBytesMax+1))
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	if int64(len(body)) > c.options.BodyBytesMax {
+		return nil, ErrBodyTooLarge
+	}
+	return body, nil
+}
+
+// CloseIdle closes the connections that are kept for the next request. The Client can be used afterwards.
+func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }

@@ -1,0 +1,308 @@
+// Package providertest is a hostile conformance suite: what every provider.Source must refuse, and the little that it must
+// accept. An adapter says how its provider signs, and the suite forges.
+package providertest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/provider"
+	"github.com/makegood/makegood/internal/secret"
+)
+
+// Verification tells the suite how a provider signs.
+type Verification struct {
+	// New makes a source that knows these secrets, all active.
+	New func(secrets ...string) (provider.Source, error)
+	// Sign returns the headers of a genuine delivery that is signed with each of the secrets, as during a roll. It is
+	// best made with the provider's own library, which then is an oracle for ours. A provider that cannot sign twice
+	// signs with the last.
+	Sign func(body []byte, at time.Time, secrets ...string) http.Header
+	// Headers names the headers that prove something: with any of them missing, doubled or changed in one bit, nothing is
+	// proved.
+	Headers []string
+	// Secrets are two different secrets, of the form that the provider gives out.
+	Secrets [2]string
+	// Body is a body as the provider sends it.
+	Body []byte
+	// Tolerance is how far the signed time may lie from ours on both sides; 0 for a provider that signs no time.
+	Tolerance time.Duration
+	// Now is a fixed time on a full second.
+	Now time.Time
+}
+
+// Run checks everything.
+func (v Verification) Run(t *testing.T) {
+	t.Run("refuses to be without a secret", v.withoutSecret)
+	t.Run("accepts what is genuine", v.genuine)
+	t.Run("accepts during a roll", v.rolling)
+	t.Run("accepts a repetition", v.repeated)
+	t.Run("both sides of the clock", v.clock)
+	t.Run("another secret", v.foreign)
+	t.Run("headers missing or doubled", v.headers)
+	t.Run("every bit of the headers", v.headerBits)
+	t.Run("every bit of the body", v.bodyBits)
+	t.Run("other bodies", v.otherBodies)
+	t.Run("letters in the other case", v.otherCase)
+	t.Run("many at once", v.concurrent)
+}
+
+func (v Verification) source(t *testing.T, secrets ...string) provider.Source {
+	t.Helper()
+	s, err := v.New(secrets...)
+	if err != nil {
+		t.Fatalf("New with %d secrets: %v", len(secrets), err)
+	}
+	return s
+}
+
+func (v Verification) delivery(h http.Header, body []byte) provider.Delivery {
+	return provider.Delivery{Header: h, Body: body, ReceivedAt: v.Now}
+}
+
+// rejected checks that a delivery is refused for one of the reasons (for any, if none is given), and that the refusal
+// tells nothing that helps a forger.
+func (v Verification) rejected(t *testing.T, s provider.Source, d provider.Delivery, what string, reasons ...provider.Reason) {
+	t.Helper()
+	fingerprint, err := s.Verify(d)
+	if err == nil || fingerprint != "" {
+		t.Errorf("Verify of %s = %q, %v; want it refused", what, fingerprint, err)
+		return
+	}
+	var refused *provider.SignatureError
+	if !errors.As(err, &refused) || !errors.Is(err, makegood.BadSignature) {
+		t.Errorf("Verify of %s = %v, want a *provider.SignatureError", what, err)
+		return
+	}
+	if len(reasons) > 0 && !slices.Contains(reasons, refused.Reason) {
+		t.Errorf("Verify of %s says %q, want one of %q", what, refused.Reason, reasons)
+	}
+	for _, told := range append([]string{v.Secrets[0], v.Secrets[1]}, allValues(v.Sign(v.Body, v.Now, v.Secrets[:]...))...) {
+		if len(told) > 12 && strings.Contains(err.Error(), told) {
+			t.Errorf("Verify of %s repeats a secret or a signature in its error", what)
+		}
+	}
+}
+
+func (v Verification) accepted(t *testing.T, s provider.Source, d provider.Delivery, what, want string) {
+	t.Helper()
+	got, err := s.Verify(d)
+	if err != nil || got != secret.New(want).Fingerprint() {
+		t.Errorf("Verify of %s = %q, %v; want the fingerprint %q", what, got, err, secret.New(want).Fingerprint())
+	}
+}
+
+func (v Verification) withoutSecret(t *testing.T) {
+	for _, secrets := range [][]string{nil, {""}, {v.Secrets[0], ""}, {"", v.Secrets[0]}} {
+		if _, err := v.New(secrets...); err == nil {
+			t.Errorf("New with the secrets %q gave a source; an empty secret would accept forged events", secrets)
+		}
+	}
+}
+
+func (v Verification) genuine(t *testing.T) {
+	s := v.source(t, v.Secrets[0])
+	body := slices.Clone(v.Body)
+	v.accepted(t, s, v.delivery(v.Sign(body, v.Now, v.Secrets[0]), body), "a genuine delivery", v.Secrets[0])
+	if !bytes.Equal(body, v.Body) {
+		t.Error("Verify changed the body")
+	}
+	v.accepted(t, s, v.delivery(v.Sign(nil, v.Now, v.Secrets[0]), nil), "a genuine empty body", v.Secrets[0])
+	odd := []byte("{\"a\":\"\xff\x00\r\n \u2028\"} \n")
+	v.accepted(t, s, v.delivery(v.Sign(odd, v.Now, v.Secrets[0]), odd), "a genuine body of odd bytes", v.Secrets[0])
+}
+
+func (v Verification) rolling(t *testing.T) {
+	previous, next := v.Secrets[0], v.Secrets[1]
+	both := v.source(t, next, previous)
+	v.accepted(t, both, v.delivery(v.Sign(v.Body, v.Now, previous), v.Body), "the old secret while both are known", previous)
+	v.accepted(t, both, v.delivery(v.Sign(v.Body, v.Now, next), v.Body), "the new secret while both are known", next)
+	signedTwice := v.delivery(v.Sign(v.Body, v.Now, previous, next), v.Body)
+	v.accepted(t, v.source(t, next), signedTwice, "two signatures where only the new secret is known", next)
+	if _, err := both.Verify(signedTwice); err != nil {
+		t.Errorf("Verify of two signatures while both secrets are known: %v", err)
+	}
+}
+
+func (v Verification) repeated(t *testing.T) {
+	s := v.source(t, v.Secrets[0])
+	d := v.delivery(v.Sign(v.Body, v.Now, v.Secrets[0]), v.Body)
+	for range 3 {
+		v.accepted(t, s, d, "the same delivery again", v.Secrets[0])
+	}
+}
+
+func (v Verification) clock(t *testing.T) {
+	s := v.source(t, v.Secrets[0])
+	at := func(age time.Duration, secret string) provider.Delivery {
+		return v.delivery(v.Sign(v.Body, v.Now.Add(-age), secret), v.Body)
+	}
+	if v.Tolerance == 0 {
+		v.accepted(t, s, at(1000*time.Hour, v.Secrets[0]), "a delivery of a provider that signs no time", v.Secrets[0])
+		return
+	}
+	for _, age := range []time.Duration{v.Tolerance, v.Tolerance - time.Second, -v.Tolerance, -v.Tolerance + time.Second} {
+		v.accepted(t, s, at(age, v.Secrets[0]), fmt.Sprintf("a delivery aged %v", age), v.Secrets[0])
+	}
+	for _, age := range []time.Duration{v.Tolerance + time.Second, 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
+		v.rejected(t, s, at(age, v.Secrets[0]), fmt.Sprintf("a delivery aged %v", age), provider.ReasonTooOld)
+		v.rejected(t, s, at(-age, v.Secrets[0]), fmt.Sprintf("a delivery aged %v", -age), provider.ReasonFuture)
+		v.rejected(t, s, at(age, v.Secrets[1]), "an old forgery, which must not be told that it is old", provider.ReasonMismatch)
+		v.rejected(t, s, at(-age, v.Secrets[1]), "a forgery from the future, which must not be told so", provider.ReasonMismatch)
+	}
+	// A fraction of a second beyond the border counts: whatever resolution the signed time has, ours has more.
+	late := at(v.Tolerance, v.Secrets[0])
+	late.ReceivedAt = v.Now.Add(time.Millisecond)
+	v.rejected(t, s, late, "a delivery a millisecond beyond the border", provider.ReasonTooOld)
+}
+
+func (v Verification) foreign(t *testing.T) {
+	s := v.source(t, v.Secrets[0])
+	for _, forged := range []string{v.Secrets[1], "x", v.Secrets[0] + "\n", " " + v.Secrets[0], v.Secrets[0][:len(v.Secrets[0])-1],
+		strings.ToUpper(v.Secrets[0]), v.Secrets[0] + v.Secrets[0]} {
+		h, ok := v.trySign(forged)
+		if ok {
+			v.rejected(t, s, v.delivery(h, v.Body), "a signature with another secret", provider.ReasonMismatch)
+		}
+	}
+}
+
+// trySign signs with a secret that the provider's library may refuse to use.
+func (v Verification) trySign(secret string) (h http.Header, ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	return v.Sign(v.Body, v.Now, secret), true
+}
+
+func (v Verification) headers(t *testing.T) {
+	s := v.source(t, v.Secrets[0])
+	genuine := v.Sign(v.Body, v.Now, v.Secrets[0])
+	v.rejected(t, s, v.delivery(http.Header{}, v.Body), "no header at all", provider.ReasonMissing)
+	v.rejected(t, s, v.delivery(nil, v.Body), "a nil header", provider.ReasonMissing)
+	for _, name := range v.Headers {
+		value := genuine.Get(name)
+		for what, values := range map[string][]string{
+			"missing":                     {},
+			"empty":                       {""},
+			"there twice":                 {value, value},
+			"there twice, the first bad":  {"x", value},
+			"there twice, the second bad": {value, "x"},
+			"followed by itself":          {value + "," + value},
+			"a blank":                     {" "},
+			"a comma":                     {","},
+			"behind a blank":              {" " + value},
+			"before a blank":              {value + " "},
+			"cut by one":                  {value[:len(value)-1]},
+			"cut by half":                 {value[:len(value)/2]},
+			"one longer":                  {value + "0"},
+			"very long":                   {strings.Repeat(value+",", 10_000)},
+			"not text":                    {"\x00\xff"},
+		} {
+			h := genuine.Clone()
+			h[http.CanonicalHeaderKey(name)] = values
+			v.rejected(t, s, v.delivery(h, v.Body), name+" "+what)
+		}
+	}
+}
+
+func (v Verification) headerBits(t *testing.T) {
+	s := v.source(t, v.Secrets[0])
+	genuine := v.Sign(v.Body, v.Now, v.Secrets[0])
+	for _, name := range v.Headers {
+		value := genuine.Get(name)
+		for i := range len(value) {
+			for bit := range 8 {
+				mutant := []byte(value)
+				mutant[i] ^= 1 << bit
+				h := genuine.Clone()
+				h.Set(name, string(mutant))
+				v.rejected(t, s, v.delivery(h, v.Body), fmt.Sprintf("%s with bit %d of byte %d turned", name, bit, i))
+			}
+		}
+	}
+}
+
+func (v Verification) bodyBits(t *testing.T) {
+	s := v.source(t, v.Secrets[0])
+	h := v.Sign(v.Body, v.Now, v.Secrets[0])
+	for i := range v.Body {
+		mutant := slices.Clone(v.Body)
+		mutant[i] ^= 1 << (i % 8)
+		v.rejected(t, s, v.delivery(h, mutant), fmt.Sprintf("a body with byte %d changed", i), provider.ReasonMismatch)
+	}
+}
+
+func (v Verification) otherBodies(t *testing.T) {
+	s := v.source(t, v.Secrets[0])
+	h := v.Sign(v.Body, v.Now, v.Secrets[0])
+	for what, body := range map[string][]byte{
+		"no body":                  nil,
+		"a body cut by one":        v.Body[:len(v.Body)-1],
+		"a body with a line break": append(slices.Clone(v.Body), '\n'),
+		"a body behind a BOM":      append([]byte("\uFEFF"), v.Body...),
+		"the body twice":           append(slices.Clone(v.Body), v.Body...),
+	} {
+		v.rejected(t, s, v.delivery(h, body), what, provider.ReasonMismatch)
+	}
+}
+
+func (v Verification) otherCase(t *testing.T) {
+	s := v.source(t, v.Secrets[0])
+	genuine := v.Sign(v.Body, v.Now, v.Secrets[0])
+	for _, name := range v.Headers {
+		value := genuine.Get(name)
+		for _, other := range []string{strings.ToUpper(value), strings.ToLower(value), strings.Map(swapCase, value)} {
+			if other == value {
+				continue
+			}
+			h := genuine.Clone()
+			h.Set(name, other)
+			v.rejected(t, s, v.delivery(h, v.Body), name+" in another case")
+		}
+	}
+}
+
+func swapCase(r rune) rune {
+	if unicode.IsUpper(r) {
+		return unicode.ToLower(r)
+	}
+	return unicode.ToUpper(r)
+}
+
+// concurrent is for the race detector, and for state that one delivery leaves for the next.
+func (v Verification) concurrent(t *testing.T) {
+	s := v.source(t, v.Secrets[0], v.Secrets[1])
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		body := append(slices.Clone(v.Body), byte('0'+worker))
+		good := v.delivery(v.Sign(body, v.Now, v.Secrets[worker%2]), body)
+		bad := v.delivery(v.Sign(v.Body, v.Now, v.Secrets[worker%2]), body)
+		wg.Go(func() {
+			for range 50 {
+				v.accepted(t, s, good, "a genuine delivery among others", v.Secrets[worker%2])
+				v.rejected(t, s, bad, "a forged delivery among others")
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func allValues(h http.Header) []string {
+	var all []string
+	for _, values := range h {
+		all = append(all, values...)
+	}
+	return all
+}

@@ -1,0 +1,259 @@
+package stripe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/provider"
+)
+
+// The types of event that change an order.
+const (
+	typeCompleted      = "checkout.session.completed"
+	typeAsyncSucceeded = "checkout.session.async_payment_succeeded"
+	typeAsyncFailed    = "checkout.session.async_payment_failed"
+	typeExpired        = "checkout.session.expired"
+)
+
+// What a session says of its payment (Stripe's OpenAPI, checkout.session, payment_status).
+const (
+	statusPaid      = "paid"
+	statusUnpaid    = "unpaid"
+	statusNoPayment = "no_payment_required"
+)
+
+// The other words of a session that decide something (the same schema, mode and status).
+const (
+	modePayment    = "payment"
+	modeSetup      = "setup"
+	statusComplete = "complete"
+)
+
+const noteSetup = "The session saved a payment method and sold nothing."
+
+// Interpret turns a kept event into facts. payment_status decides what happened, not the type of the event: a completed
+// checkout may be unpaid for days (Stripe, "Fulfill orders").
+//
+//   - Paid gives FactPaid with lines. "No payment required" is paid with an amount of zero when a payment session says so
+//     and its total is zero: a coupon of 100 %. In a subscription it is a trial, which sells nothing yet.
+//   - A completed but unpaid session gives FactAwaiting, a failed payment FactFailed, a session that ran out FactExpired.
+//   - Whatever the body does not tell or tells with two tongues is asked from the API, and then the API's answer is read
+//     by the same rules in place of the body. An answer that contradicts what the event says of the money is an error
+//     worth a retry, and in the end a dead letter: somebody may have paid.
+//   - Everything else gives no facts and a note: other types, other modes, other accounts, bodies that cannot be read.
+func (s *Stripe) Interpret(ctx context.Context, event makegood.Event) (provider.Reading, error) {
+	top := readEnvelope(event.Payload)
+	if note := s.notOurs(event, top); note != "" {
+		return provider.Reading{Note: note}, nil
+	}
+	if top.isThin() {
+		return s.interpretThin(ctx, event, top)
+	}
+	switch event.Type {
+	case typeCompleted, typeAsyncSucceeded, typeAsyncFailed, typeExpired:
+		return s.interpretSession(ctx, event, readSession(top.subject()))
+	}
+	return provider.Reading{Note: unhandledNote(event.Type)}, nil
+}
+
+// notOurs says why an event must not be acted on, or "".
+func (s *Stripe) notOurs(event makegood.Event, top envelope) string {
+	switch {
+	case event.Source != s.name:
+		return fmt.Sprintf("It came through the source %q and not through %q.", event.Source, s.name)
+	case event.Type == "" || !top.isThin() && identifier(top.object) != "event":
+		return "The body is not an event that can be read; it is kept as it came."
+	case event.Live != s.live || (top.livemode.Type == gjson.True) != s.live:
+		return fmt.Sprintf("It is in %s mode, and the source %q is in %s mode.", modeName(event.Live), s.name, modeName(s.live))
+	case event.Account != s.account || accountOf(top) != s.account:
+		return fmt.Sprintf("It belongs to %s, and the source %q is for %s.", accountName(event.Account), s.name, accountName(s.account))
+	}
+	return ""
+}
+
+func modeName(live bool) string {
+	if live {
+		return "live"
+	}
+	return "test"
+}
+
+func accountName(account string) string {
+	if account == "" {
+		return "the account of its API key"
+	}
+	return "the account " + account
+}
+
+// families are the types that say something of money that this version does not act on yet.
+var families = []string{"refund.", "charge.", "payment_intent.", "invoice.", "invoice_payment.", "customer.subscription.",
+	"radar.", "review.", "checkout.session."}
+
+func unhandledNote(eventType string) string {
+	for _, family := range families {
+		if strings.HasPrefix(eventType, family) {
+			return eventType + " is kept and shown; this version does not act on it."
+		}
+	}
+	return eventType + " says nothing of an order; it is kept and shown."
+}
+
+// interpretThin fetches the session of a thin event. Thin events carry no state, so the state of the session decides.
+func (s *Stripe) interpretThin(ctx context.Context, event makegood.Event, top envelope) (provider.Reading, error) {
+	id := identifier(top.related.Get("id"))
+	if identifier(top.related.Get("type")) != "checkout.session" || id == "" {
+		return provider.Reading{Note: unhandledNote(event.Type)}, nil
+	}
+	t, err := s.retrieve(ctx, id)
+	if err != nil {
+		return provider.Reading{}, unlessOdd(err)
+	}
+	if note := s.notOurSession(t); note != "" {
+		return provider.Reading{Note: note}, nil
+	}
+	return s.reading(event, t, stateOf(t)), nil
+}
+
+// interpretSession reads the body and, if that is not enough, the API.
+func (s *Stripe) interpretSession(ctx context.Context, event makegood.Event, told session) (provider.Reading, error) {
+	if told.id() == "" {
+		return provider.Reading{Note: "The event names no session; it is kept and shown."}, nil
+	}
+	if note := s.notOurSession(told); note != "" {
+		return provider.Reading{Note: note}, nil
+	}
+	v := verdictOf(event.Type, told)
+	if v.note != "" || s.isEnough(event.Type, told, v.kind) {
+		return s.reading(event, told, v), nil
+	}
+	asked, err := s.retrieve(ctx, told.id())
+	if err != nil {
+		return provider.Reading{}, unlessOdd(err)
+	}
+	if note := s.notOurSession(asked); note != "" {
+		return provider.Reading{Note: note}, nil
+	}
+	answer := verdictOf(event.Type, asked)
+	saysPaid := event.Type == typeAsyncSucceeded || v.kind == makegood.FactPaid && event.Type == typeCompleted
+	if saysPaid && answer.kind != makegood.FactPaid && answer.note == "" || answer == (verdict{}) {
+		return provider.Reading{}, makegood.Errorf(makegood.ProviderFailed,
+			"Stripe's event %s and Stripe's API do not agree on whether the session was paid.", event.Type)
+	}
+	return s.reading(event, asked, answer), nil
+}
+
+// isEnough reports whether the body can be read without asking. Only a payment needs everything: whatever else happened
+// releases nothing. A payment that is reported as failed or expired and stands as paid contradicts itself.
+func (s *Stripe) isEnough(eventType string, told session, kind makegood.FactKind) bool {
+	if kind != makegood.FactPaid {
+		return kind != ""
+	}
+	_, hasAmount := told.amount()
+	_, hasLines := s.linesOf(told)
+	return hasAmount && hasLines && eventType != typeAsyncFailed && eventType != typeExpired
+}
+
+// unlessOdd keeps a session that Stripe has told us of, and then does not know, from being NotFound: that is no answer to
+// whoever asks, but trouble that may pass.
+func unlessOdd(err error) error {
+	if errors.Is(err, makegood.NotFound) {
+		return makegood.Wrap(err, makegood.ProviderFailed, "Stripe does not know the session that its own event is about.")
+	}
+	return err
+}
+
+func (s *Stripe) notOurSession(t session) string {
+	if !t.isOf(s.live) {
+		return fmt.Sprintf("The session is not in %s mode, and the source %q is.", modeName(s.live), s.name)
+	}
+	return ""
+}
+
+// verdict is what a session comes to: a fact, or a note why there is none, or neither when it cannot be told.
+type verdict struct {
+	kind makegood.FactKind
+	note string
+}
+
+// verdictOf reads a session in the light of the event that brought it. Paid is paid whatever the event is called: money
+// that came in must not be lost.
+func verdictOf(eventType string, t session) verdict {
+	switch {
+	case t.mode() == modeSetup:
+		return verdict{note: noteSetup}
+	case t.paymentStatus() == statusPaid:
+		return verdict{kind: makegood.FactPaid}
+	case eventType == typeAsyncFailed:
+		return verdict{kind: makegood.FactFailed}
+	case eventType == typeExpired:
+		return verdict{kind: makegood.FactExpired}
+	case t.paymentStatus() == statusNoPayment:
+		return freeVerdict(t)
+	case t.paymentStatus() == statusUnpaid && eventType == typeCompleted:
+		return verdict{kind: makegood.FactAwaiting}
+	}
+	return verdict{}
+}
+
+// stateOf reads a session for which there is no event: what it is now.
+func stateOf(t session) verdict {
+	switch {
+	case t.mode() == modeSetup:
+		return verdict{note: noteSetup}
+	case t.paymentStatus() == statusPaid:
+		return verdict{kind: makegood.FactPaid}
+	case t.status() == "expired":
+		return verdict{kind: makegood.FactExpired}
+	case t.status() == "open":
+		return verdict{note: "The checkout is open; nothing is paid yet."}
+	case t.paymentStatus() == statusNoPayment:
+		return freeVerdict(t)
+	case t.paymentStatus() == statusUnpaid && t.status() == statusComplete:
+		return verdict{kind: makegood.FactAwaiting}
+	}
+	return verdict{note: "The session does not tell whether it was paid."}
+}
+
+// freeVerdict reads a session that says that no payment is required. Only a payment session with a total of zero is sold
+// by that; a trial and a payment at a future date are not.
+func freeVerdict(t session) verdict {
+	total, isKnown := t.amount()
+	switch {
+	case t.mode() == "" || !isKnown || t.status() != "" && t.status() != statusComplete:
+		return verdict{}
+	case t.mode() != modePayment:
+		return verdict{note: "No payment is required yet: it is a trial or is paid later."}
+	case total.Minor != 0:
+		return verdict{note: fmt.Sprintf("The session says that no payment is required, and that %s are to be paid; a person must look.", total)}
+	}
+	return verdict{kind: makegood.FactPaid}
+}
+
+// reading makes the fact of a verdict. Lines that are not all known belong to a payment only, which settling then refuses
+// to release; anything else is told without them.
+func (s *Stripe) reading(event makegood.Event, t session, v verdict) provider.Reading {
+	if v.kind == "" {
+		return provider.Reading{Note: v.note}
+	}
+	amount, _ := t.amount()
+	lines, isKnown := s.linesOf(t)
+	if !isKnown && v.kind != makegood.FactPaid {
+		lines = nil
+	}
+	return provider.Reading{Facts: []makegood.Fact{{
+		Key:        makegood.OrderKey{Source: s.name, Account: s.account, Live: s.live, SessionID: t.id()},
+		Kind:       v.kind,
+		ObjectID:   t.id(),
+		PaymentID:  t.paymentID(),
+		Amount:     amount,
+		Customer:   t.customer(),
+		Lines:      lines,
+		OccurredAt: event.CreatedAt,
+		EventID:    event.ID,
+	}}}
+}

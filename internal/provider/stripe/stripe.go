@@ -1,0 +1,131 @@
+// Package stripe is Stripe as a source of orders: it proves deliveries, reads events of every API version, asks the API
+// for what an event does not tell, and creates checkouts.
+//
+// The way of an event: [Stripe.Verify] proves it (verify.go), [Stripe.Identify] names it (identify.go), [Stripe.Interpret]
+// makes facts of it (interpret.go), reading the session (session.go) and its lines (lines.go) from the body when the body
+// is enough, and from the API (api.go) when it is not. [Stripe.Ask] goes straight to the API and ends in the same reading,
+// so that both ways tell the same fact of the same session.
+//
+// There is no SDK in it: stripe-go accepts an empty secret and future timestamps, and refuses events of other API versions
+// (reference/payments.md, section 0). It is an oracle in the tests.
+package stripe
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/outbound"
+	"github.com/makegood/makegood/internal/provider"
+	"github.com/makegood/makegood/internal/secret"
+)
+
+// DefaultBaseURL is where Stripe's API answers.
+const DefaultBaseURL = "https://api.stripe.com"
+
+// Options describe one configured account at Stripe.
+type Options struct {
+	// Name is the source's name in the configuration; it is part of the key of every order.
+	Name string
+	// Live is the mode of this source. Events and sessions of the other mode never give facts.
+	Live bool
+	// Account is the connected account (acct_…) that this source is for. Its events carry that id, and our calls are made
+	// in its name. "" is the account that owns the API key, whose events carry no account.
+	Account string
+	// APIKey may be a restricted key that can write Checkout Sessions. Without one every call to the API is refused, and
+	// only events that tell everything themselves can be read.
+	APIKey secret.Value
+	// WebhookSecrets are all secrets that may have signed a delivery: two while one is being rolled.
+	WebhookSecrets []secret.Value
+	// BaseURL is for tests and the simulation; default DefaultBaseURL.
+	BaseURL string
+	// HTTP is the way out; nil is a client with the defaults of package outbound.
+	HTTP *outbound.Client
+	// Catalogue is what can be sold and recognised.
+	Catalogue makegood.Catalogue
+	// Now is our clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Stripe is one configured account at Stripe. It is safe for concurrent use.
+type Stripe struct {
+	name      string
+	live      bool
+	account   string
+	apiKey    secret.Value
+	signers   []*signer
+	baseURL   string
+	http      *outbound.Client
+	catalogue makegood.Catalogue
+	now       func() time.Time
+}
+
+var (
+	_ provider.Source  = (*Stripe)(nil)
+	_ provider.Seller  = (*Stripe)(nil)
+	_ provider.Asker   = (*Stripe)(nil)
+	_ provider.Checker = (*Stripe)(nil)
+)
+
+// New makes a source, or names everything in the options that is wrong. It refuses to be without a webhook secret and to
+// have an empty one, because an empty secret makes forged events valid, and an API key that says it is of the other mode.
+func New(o Options) (*Stripe, error) {
+	if err := o.problems(); err != nil {
+		return nil, err
+	}
+	s := &Stripe{
+		name: o.Name, live: o.Live, account: o.Account, apiKey: o.APIKey, catalogue: o.Catalogue,
+		baseURL: strings.TrimSuffix(o.BaseURL, "/"), http: o.HTTP, now: o.Now,
+	}
+	if s.baseURL == "" {
+		s.baseURL = DefaultBaseURL
+	}
+	if s.http == nil {
+		s.http = outbound.New(outbound.Options{})
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	for _, v := range o.WebhookSecrets {
+		s.signers = append(s.signers, newSigner(v))
+	}
+	return s, nil
+}
+
+// Name returns the source's name in the configuration.
+func (s *Stripe) Name() string { return s.name }
+
+var accountID = regexp.MustCompile(`^acct_[A-Za-z0-9]{1,64}$`)
+
+func (o Options) problems() error {
+	var found []error
+	complain := func(yes bool, format string, args ...any) {
+		if yes {
+			found = append(found, fmt.Errorf(format, args...))
+		}
+	}
+	complain(o.Name == "", "stripe: a source needs a name")
+	complain(len(o.WebhookSecrets) == 0, "stripe: source %q has no webhook secret; nothing could be proved", o.Name)
+	for i, v := range o.WebhookSecrets {
+		complain(v.Empty(), "stripe: webhook secret %d of source %q is empty; an empty secret would accept forged events", i, o.Name)
+	}
+	complain(o.Account != "" && !accountID.MatchString(o.Account), "stripe: the account of source %q is not of the form acct_…", o.Name)
+	complain(isOtherMode(o.APIKey, o.Live), "stripe: the API key of source %q is of the other mode than the source", o.Name)
+	base, err := url.Parse(o.BaseURL)
+	complain(o.BaseURL != "" && (err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https"),
+		"stripe: the base URL of source %q is not an http or https address", o.Name)
+	return errors.Join(found...)
+}
+
+// isOtherMode reads the mode from a key's prefix: sk_test_, rk_test_, sk_live_, rk_live_. Other keys do not tell.
+func isOtherMode(key secret.Value, live bool) bool {
+	k := key.Reveal()
+	if len(k) < 8 || k[2] != '_' {
+		return false
+	}
+	return k[3:8] == "test_" && live || k[3:8] == "live_" && !live
+}

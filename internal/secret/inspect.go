@@ -1,0 +1,293 @@
+package secret
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Kind says what a secret is for, and with that what it must look like.
+type Kind string
+
+// The kinds of secret, each with what a good one looks like.
+const (
+	StripeWebhook Kind = "stripe_webhook" // whsec_ and at least 24 characters
+	StripeKey     Kind = "stripe_key"     // sk_ or rk_, then test_ or live_, and at least 16 characters
+	ResendKey     Kind = "resend_key"     // re_ and at least 16 characters
+	LicenseKey    Kind = "license_key"    // at least 16 bytes, drawn at random
+	Token         Kind = "token"          // at least 16 bytes
+	Password      Kind = "password"       // at least 1 byte
+)
+
+// Mode says which world a secret belongs to; the zero Mode does not care.
+type Mode string
+
+// The modes of a payment provider.
+const (
+	AnyMode Mode = ""
+	Test    Mode = "test"
+	Live    Mode = "live"
+)
+
+// Class names one way in which a secret is broken. Classes are stable: doctor prints them and the manual lists them.
+type Class string
+
+// The classes of corruption.
+const (
+	Empty        Class = "empty"
+	Whitespace   Class = "whitespace"
+	Newline      Class = "newline"
+	BOM          Class = "bom"
+	NBSP         Class = "nbsp"
+	Control      Class = "control"
+	Quotes       Class = "quotes"
+	Unexpanded   Class = "unexpanded"
+	BearerPrefix Class = "bearer_prefix"
+	Placeholder  Class = "placeholder"
+	Doubled      Class = "doubled"
+	TooShort     Class = "too_short"
+	WrongKind    Class = "wrong_kind"
+	WrongMode    Class = "wrong_mode"
+)
+
+// Problem is one thing that is wrong with a secret. Sentence goes on after the name of the setting ("is empty; …"), and
+// never contains any part of the secret that is not public knowledge.
+type Problem struct {
+	Class    Class
+	Sentence string
+}
+
+// shape is what Inspect knows of a kind.
+type shape struct {
+	prefixes []string // one of them must begin the secret; nil when any may
+	bodyMin  int      // bytes after the prefix
+	foreign  []string // prefixes that show that another secret was put here
+	plain    bool     // letters, digits and a few marks only, so that blanks, quotes and $ are always corruption
+	drawn    bool     // made by a machine, so that repetition is suspicious
+}
+
+// shapes: the least lengths are below every real secret of the kind that we have seen (Stripe: 32 and 24, Resend: 33),
+// and so catch what was cut off and nothing else. A token may begin with whsec_, because Standard Webhooks does; an SMTP
+// password may be a Resend key, because Resend does.
+var shapes = map[Kind]shape{
+	StripeWebhook: {prefixes: []string{"whsec_"}, bodyMin: 24, plain: true, drawn: true},
+	StripeKey:     {prefixes: []string{"sk_test_", "sk_live_", "rk_test_", "rk_live_"}, bodyMin: 16, plain: true, drawn: true},
+	ResendKey:     {prefixes: []string{"re_"}, bodyMin: 16, plain: true, drawn: true},
+	LicenseKey:    {bodyMin: 16, foreign: []string{"whsec_", "sk_test_", "sk_live_", "rk_test_", "rk_live_", "pk_test_", "pk_live_", "re_"}, drawn: true},
+	Token:         {bodyMin: 16, foreign: []string{"sk_test_", "sk_live_", "rk_test_", "rk_live_", "pk_test_", "pk_live_"}, drawn: true},
+	Password:      {bodyMin: 1},
+}
+
+// families says what a secret is by how it begins, for the sentence of wrong_kind.
+var families = []struct{ prefix, what string }{
+	{"whsec_", "a webhook secret"},
+	{"sk_", "a Stripe API key"},
+	{"rk_", "a restricted Stripe API key"},
+	{"pk_", "a publishable Stripe key, which is no secret"},
+	{"re_", "a Resend API key"},
+	{"we_", "the id of a webhook endpoint, which is no secret"},
+	{"http", "an address"},
+}
+
+var (
+	bearer       = regexp.MustCompile(`(?i)^\s*(authorization:\s*)?(bearer|basic|token)\s+`)
+	variable     = regexp.MustCompile(`\$\{[A-Za-z_][^}]*\}|\$\([^)]*\)|\{\{.*\}\}`)
+	onlyVariable = regexp.MustCompile(`^(\$[A-Za-z_][A-Za-z0-9_]*|%[A-Za-z_][A-Za-z0-9_]*%)$`)
+	beginning    = regexp.MustCompile(`^(whsec_|[srp]k_(test_|live_)?|re_)`)
+	angled       = regexp.MustCompile(`^<.*>$|^\[.*\]$`)
+	stockPhrase  = regexp.MustCompile(`(?i)change[-_ ]?(me|this)|replace[-_ ](me|this|with)|place[-_]?holder|(^|[-_])your[-_ ]|insert[-_ ]|redacted|goes[-_ ]here|^todo\b`)
+)
+
+// stockWords are what examples and templates have in the place of a secret, as a whole and after any prefix.
+var stockWords = map[string]bool{
+	"todo": true, "fixme": true, "tbd": true, "none": true, "null": true, "nil": true, "undefined": true, "secret": true,
+	"password": true, "passwd": true, "example": true, "dummy": true, "test": true, "webhook_id": true, "webhook_secret": true,
+	"api_key": true, "apikey": true, "key": true, "token": true, "my_secret": true, "mysecret": true, "supersecret": true,
+	"0123456789abcdef": true, "1234567890123456": true, "1234567890abcdef": true, "abcdefghijklmnop": true,
+}
+
+// Inspect names everything that is wrong with v as a secret of that kind in that mode; nil means that nothing is. It
+// judges by the look alone and asks nobody. It panics on a kind that does not exist.
+func Inspect(v Value, kind Kind, mode Mode) []Problem {
+	sh, ok := shapes[kind]
+	if !ok {
+		panic("secret: no such kind: " + string(kind))
+	}
+	s := v.Reveal()
+	if s == "" {
+		return []Problem{{Empty, "is empty; an empty secret would accept what anybody forges"}}
+	}
+	problems := wrapping(s, sh)
+	core := unwrapped(s)
+	if core == "" {
+		return append(problems, Problem{Empty, "has nothing in it but wrapping; an empty secret would accept what anybody forges"})
+	}
+	if p, found := unreal(core, sh); found {
+		return append(problems, p) // the rest would only repeat that it is not a secret
+	}
+	if isDoubled(core, sh) {
+		problems = append(problems, Problem{Doubled, "is the same secret twice, one after the other; paste it once"})
+	}
+	return append(problems, misfits(core, kind, sh, mode)...)
+}
+
+// wrapping names what surrounds or pervades a secret that was copied badly.
+func wrapping(s string, sh shape) []Problem {
+	var found []Problem
+	add := func(yes bool, c Class, sentence string) {
+		if yes {
+			found = append(found, Problem{c, sentence})
+		}
+	}
+	add(strings.ContainsAny(s, "\r\n"), Newline, "contains a line break (LF or CR); write it to the file without one, for example with printf %s")
+	add(hasOuterBlank(s) || sh.plain && strings.ContainsAny(bearer.ReplaceAllString(strings.TrimSpace(s), ""), " \t"), Whitespace, "has blanks around or inside it; remove them")
+	add(strings.ContainsRune(s, '\uFEFF'), BOM, "contains a byte order mark; save the file as UTF-8 without BOM")
+	add(strings.ContainsFunc(s, isOddBlank), NBSP, "contains a no-break or zero-width space, as copied from a web page; type it anew or copy it from the dashboard")
+	add(strings.ContainsFunc(s, isControl) || sh.plain && !utf8.ValidString(s), Control, "contains control characters or bytes that are no text")
+	add(isQuoted(strings.TrimSpace(s), sh), Quotes, "has quotation marks around it that became part of it; remove them")
+	add(bearer.MatchString(s), BearerPrefix, "begins with an authorization scheme such as Bearer; give the token alone")
+	return found
+}
+
+func hasOuterBlank(s string) bool {
+	first, _ := utf8.DecodeRuneInString(s)
+	last, _ := utf8.DecodeLastRuneInString(s)
+	return isBlank(first) || isBlank(last)
+}
+
+func isBlank(r rune) bool { return r == ' ' || r == '\t' || r == '\v' || r == '\f' }
+
+// isOddBlank tells the blanks that look like nothing or like a common space: what web pages and word processors leave.
+func isOddBlank(r rune) bool {
+	return r > 127 && unicode.IsSpace(r) || r >= 0x200B && r <= 0x200F || r == 0x2060 || r == 0x00AD
+}
+
+func isControl(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' }
+
+const quoteMarks = "\"'`“”‘’«»"
+
+// isQuoted asks for marks on both sides; where marks can never be part of a secret, one is enough.
+func isQuoted(s string, sh shape) bool {
+	if sh.plain {
+		return strings.ContainsAny(s, quoteMarks)
+	}
+	rest := []rune(s)
+	if len(rest) < 2 {
+		return false
+	}
+	first, last := string(rest[0]), string(rest[len(rest)-1])
+	return first == last && strings.Contains("\"'`", first) ||
+		strings.Contains("“‘«", first) && strings.Contains("”’»", last)
+}
+
+// unwrapped takes off what wrapping has named, so that the other rules see the secret itself.
+func unwrapped(s string) string {
+	trim := func(s string) string {
+		return strings.TrimFunc(s, func(r rune) bool {
+			return unicode.IsSpace(r) || isOddBlank(r) || r == '\uFEFF' || strings.ContainsRune(quoteMarks, r)
+		})
+	}
+	return trim(bearer.ReplaceAllString(trim(s), ""))
+}
+
+// unreal finds what stands in the place of a secret that nobody has put in yet.
+func unreal(core string, sh shape) (Problem, bool) {
+	if variable.MatchString(core) || onlyVariable.MatchString(core) || sh.plain && strings.Contains(core, "$") {
+		return Problem{Unexpanded, "contains the name of a variable instead of its value; the program that wrote it did not expand it"}, true
+	}
+	if isPlaceholder(core, sh) {
+		return Problem{Placeholder, "is a placeholder from an example; put the real secret there"}, true
+	}
+	return Problem{}, false
+}
+
+func isPlaceholder(core string, sh shape) bool {
+	body := beginning.ReplaceAllString(core, "")
+	switch {
+	case strings.Contains(core, "...") || strings.Contains(core, "…"):
+		return true
+	case angled.MatchString(core), stockPhrase.MatchString(core), stockPhrase.MatchString(body):
+		return true
+	case stockWords[strings.ToLower(strings.ReplaceAll(core, "-", "_"))], stockWords[strings.ToLower(strings.ReplaceAll(body, "-", "_"))]:
+		return true
+	case len(body) >= 3 && strings.Trim(body, "xX*_-") == "":
+		return true
+	}
+	return sh.drawn && len(body) >= 8 && distinct(body) <= 2 // by chance, 8 hexadecimal digits of two kinds: once in 10^5
+}
+
+func distinct(s string) int {
+	seen := map[rune]bool{}
+	for _, r := range s {
+		seen[r] = true
+	}
+	return len(seen)
+}
+
+// isDoubled finds a secret pasted twice, with or without something blank between. What people choose must be long to
+// count: "haha" may be meant.
+func isDoubled(core string, sh shape) bool {
+	for _, p := range sh.prefixes {
+		if strings.Count(core, p) > 1 && strings.HasPrefix(core, p) {
+			first, rest, _ := strings.Cut(core[len(p):], p)
+			if strings.TrimFunc(first, isSeparator) == strings.TrimFunc(rest, isSeparator) {
+				return true
+			}
+		}
+	}
+	half := len(core) / 2
+	left, right := strings.TrimFunc(core[:half], isSeparator), strings.TrimFunc(core[len(core)-half:], isSeparator)
+	middle := core[half : len(core)-half]
+	return len(left) >= 6 && left == right && strings.TrimFunc(middle, isSeparator) == ""
+}
+
+func isSeparator(r rune) bool { return unicode.IsSpace(r) || r == ',' || r == ';' }
+
+// misfits compares the secret with what its kind and mode ask for.
+func misfits(core string, kind Kind, sh shape, mode Mode) []Problem {
+	prefix, ok := ownPrefix(core, sh)
+	if !ok {
+		return []Problem{{WrongKind, wrongKindSentence(core, kind, sh)}}
+	}
+	var found []Problem
+	if len(core)-len(prefix) < sh.bodyMin {
+		found = append(found, Problem{TooShort, fmt.Sprintf("is too short: %d bytes where at least %d are needed; perhaps it was cut off", len(core), len(prefix)+sh.bodyMin)})
+	}
+	if mode == Live && strings.HasSuffix(prefix, "_test_") {
+		found = append(found, Problem{WrongMode, "is a key for test mode, but live mode is set; nobody who pays would be found"})
+	}
+	if mode == Test && strings.HasSuffix(prefix, "_live_") {
+		found = append(found, Problem{WrongMode, "is a key for live mode, but test mode is set; a test could touch real money"})
+	}
+	return found
+}
+
+func ownPrefix(core string, sh shape) (string, bool) {
+	for _, p := range sh.foreign {
+		if strings.HasPrefix(core, p) {
+			return "", false
+		}
+	}
+	for _, p := range sh.prefixes {
+		if strings.HasPrefix(core, p) {
+			return p, true
+		}
+	}
+	return "", sh.prefixes == nil
+}
+
+func wrongKindSentence(core string, kind Kind, sh shape) string {
+	is := "is something else"
+	for _, f := range families {
+		if strings.HasPrefix(core, f.prefix) {
+			is = "is " + f.what
+			break
+		}
+	}
+	if sh.prefixes == nil {
+		return fmt.Sprintf("%s; a secret of its own is expected here (%s)", is, kind)
+	}
+	return fmt.Sprintf("%s; expected is one that begins with %s", is, strings.Join(sh.prefixes, " or "))
+}

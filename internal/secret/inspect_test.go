@@ -1,0 +1,186 @@
+package secret_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/makegood/makegood/internal/secret"
+)
+
+const (
+	goodTest   = "sk_test_Zq7Tn3Vb9Kx2Lm5Pw8Rd4Fg6"
+	goodLive   = "sk_live_Zq7Tn3Vb9Kx2Lm5Pw8Rd4Fg6"
+	goodResend = "re_Zq7Tn3Vb_9Kx2Lm5Pw8Rd4Fg6Hj1Sc0Ya"
+	goodToken  = "Zq7Tn3Vb9Kx2Lm5Pw8Rd4Fg6"
+)
+
+func classes(problems []secret.Problem) []secret.Class {
+	var list []secret.Class
+	for _, p := range problems {
+		list = append(list, p.Class)
+	}
+	return list
+}
+
+func TestInspectNamesCorruption(t *testing.T) {
+	t.Parallel()
+	type C = []secret.Class
+	for _, tt := range []struct {
+		name, value string
+		kind        secret.Kind
+		mode        secret.Mode
+		want        C
+	}{
+		{"empty", "", secret.StripeWebhook, "", C{secret.Empty}},
+		{"empty password", "", secret.Password, "", C{secret.Empty}},
+		{"only blanks", "  ", secret.Token, "", C{secret.Whitespace, secret.Empty}},
+		{"only quotes", `""`, secret.Token, "", C{secret.Quotes, secret.Empty}},
+		{"blank before", " " + plain, secret.StripeWebhook, "", C{secret.Whitespace}},
+		{"blank after", plain + " ", secret.StripeWebhook, "", C{secret.Whitespace}},
+		{"tab after", plain + "\t", secret.StripeWebhook, "", C{secret.Whitespace}},
+		{"blank inside", plain[:20] + " " + plain[20:], secret.StripeWebhook, "", C{secret.Whitespace}},
+		{"line feed", plain + "\n", secret.StripeWebhook, "", C{secret.Newline}},
+		{"carriage return", plain + "\r", secret.StripeWebhook, "", C{secret.Newline}},
+		{"windows line end", plain + "\r\n", secret.StripeWebhook, "", C{secret.Newline}},
+		{"line feed in a password", "swordfish\n", secret.Password, "", C{secret.Newline}},
+		{"byte order mark", "\uFEFF" + plain, secret.StripeWebhook, "", C{secret.BOM}},
+		{"no-break space", plain + "\u00A0", secret.StripeWebhook, "", C{secret.NBSP}},
+		{"narrow no-break space", "\u202F" + plain, secret.StripeWebhook, "", C{secret.NBSP}},
+		{"zero-width space", plain[:9] + "\u200B" + plain[9:], secret.StripeWebhook, "", C{secret.NBSP}},
+		{"control character", plain + "\x00", secret.StripeWebhook, "", C{secret.Control}},
+		{"bytes that are no text", plain + "\xff\xfe", secret.StripeWebhook, "", C{secret.Control}},
+		{"double quotes", `"` + plain + `"`, secret.StripeWebhook, "", C{secret.Quotes}},
+		{"single quotes", `'` + plain + `'`, secret.StripeWebhook, "", C{secret.Quotes}},
+		{"one quote", plain + `"`, secret.StripeWebhook, "", C{secret.Quotes}},
+		{"curly quotes", "“" + goodToken + "”", secret.Token, "", C{secret.Quotes}},
+		{"quoted password", `"swordfish"`, secret.Password, "", C{secret.Quotes}},
+		{"braced variable", "${STRIPE_SECRET}", secret.StripeWebhook, "", C{secret.Unexpanded}},
+		{"bare variable", "$STRIPE_SECRET", secret.StripeWebhook, "", C{secret.Unexpanded}},
+		{"prefixed variable", "whsec_$SECRET", secret.StripeWebhook, "", C{secret.Unexpanded}},
+		{"variable as password", "$SMTP_PASSWORD", secret.Password, "", C{secret.Unexpanded}},
+		{"windows variable", "%SMTP_PASSWORD%", secret.Password, "", C{secret.Unexpanded}},
+		{"template", "{{ .Values.secret }}", secret.Token, "", C{secret.Unexpanded}},
+		{"command", "$(cat secret)", secret.LicenseKey, "", C{secret.Unexpanded}},
+		{"bearer", "Bearer " + goodToken, secret.Token, "", C{secret.BearerPrefix}},
+		{"bearer and key", "bearer " + goodTest, secret.StripeKey, "", C{secret.BearerPrefix}},
+		{"whole header", "Authorization: Bearer " + goodResend, secret.ResendKey, "", C{secret.BearerPrefix}},
+		{"dots", "whsec_...", secret.StripeWebhook, "", C{secret.Placeholder}},
+		{"ellipsis", "sk_live_…", secret.StripeKey, "", C{secret.Placeholder}},
+		{"whsec_xxx", "whsec_xxx", secret.StripeWebhook, "", C{secret.Placeholder}},
+		{"many x", "whsec_XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX", secret.StripeWebhook, "", C{secret.Placeholder}},
+		{"re_xxx", "re_xxxxxxxxx", secret.ResendKey, "", C{secret.Placeholder}},
+		{"sk_test dots", "sk_test_...", secret.StripeKey, "", C{secret.Placeholder}},
+		{"stars", "sk_test_********", secret.StripeKey, "", C{secret.Placeholder}},
+		{"changeme", "changeme", secret.Password, "", C{secret.Placeholder}},
+		{"change-me-please", "change-me-please-now", secret.LicenseKey, "", C{secret.Placeholder}},
+		{"your-secret", "your-webhook-secret", secret.Token, "", C{secret.Placeholder}},
+		{"whsec_your_secret", "whsec_your_secret_goes_here_please", secret.StripeWebhook, "", C{secret.Placeholder}},
+		{"todo", "TODO", secret.LicenseKey, "", C{secret.Placeholder}},
+		{"todo with a remark", "todo: ask Ann", secret.LicenseKey, "", C{secret.Placeholder}},
+		{"WEBHOOK_ID", "WEBHOOK_ID", secret.Token, "", C{secret.Placeholder}},
+		{"angle brackets", "<your key>", secret.LicenseKey, "", C{secret.Placeholder}},
+		{"zeros", strings.Repeat("0", 32), secret.LicenseKey, "", C{secret.Placeholder}},
+		{"doubled", plain + plain, secret.StripeWebhook, "", C{secret.Doubled}},
+		{"doubled over two lines", plain + "\n" + plain, secret.StripeWebhook, "", C{secret.Newline, secret.Doubled}},
+		{"doubled token", goodToken + goodToken, secret.Token, "", C{secret.Doubled}},
+		{"doubled password", "swordfishswordfish", secret.Password, "", C{secret.Doubled}},
+		{"cut webhook secret", plain[:20], secret.StripeWebhook, "", C{secret.TooShort}},
+		{"prefix alone", "sk_live_", secret.StripeKey, "", C{secret.TooShort}},
+		{"cut key", goodLive[:16], secret.StripeKey, "", C{secret.TooShort}},
+		{"short licence key", "Zq7Tn3Vb9Kx2Lm5", secret.LicenseKey, "", C{secret.TooShort}},
+		{"API key as webhook secret", goodLive, secret.StripeWebhook, "", C{secret.WrongKind}},
+		{"endpoint id as webhook secret", "we_1Zq7Tn3Vb9Kx2Lm5Pw8Rd4Fg6", secret.StripeWebhook, "", C{secret.WrongKind}},
+		{"webhook secret as API key", plain, secret.StripeKey, "", C{secret.WrongKind}},
+		{"publishable key as API key", "pk_live_Zq7Tn3Vb9Kx2Lm5Pw8Rd4Fg6", secret.StripeKey, secret.Live, C{secret.WrongKind}},
+		{"key without mode", "sk_Zq7Tn3Vb9Kx2Lm5Pw8Rd4Fg6", secret.StripeKey, "", C{secret.WrongKind}},
+		{"webhook secret as Resend key", plain, secret.ResendKey, "", C{secret.WrongKind}},
+		{"API key as licence key", goodLive, secret.LicenseKey, "", C{secret.WrongKind}},
+		{"API key as token", goodLive, secret.Token, "", C{secret.WrongKind}},
+		{"test key in live mode", goodTest, secret.StripeKey, secret.Live, C{secret.WrongMode}},
+		{"live key in test mode", goodLive, secret.StripeKey, secret.Test, C{secret.WrongMode}},
+		{"restricted test key in live mode", "rk" + goodTest[2:], secret.StripeKey, secret.Live, C{secret.WrongMode}},
+		{"several", "\uFEFF\"" + goodTest + "\"\r\n", secret.StripeKey, secret.Live, C{secret.Newline, secret.BOM, secret.Quotes, secret.WrongMode}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			problems := secret.Inspect(secret.New(tt.value), tt.kind, tt.mode)
+			if got := classes(problems); !slices.Equal(got, tt.want) {
+				t.Errorf("Inspect(%q, %s, %q) = %v, want %v", tt.value, tt.kind, tt.mode, got, tt.want)
+			}
+			for _, p := range problems {
+				if p.Sentence == "" || leaks(p.Sentence) || strings.Contains(p.Sentence, "Zq7T") {
+					t.Errorf("sentence of %s = %q, want one without the secret", p.Class, p.Sentence)
+				}
+			}
+		})
+	}
+}
+
+// TestInspectAcceptsGoodSecrets makes over three thousand secrets as the providers and our manual make them.
+func TestInspectAcceptsGoodSecrets(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	alnum := func(n int) string {
+		const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = letters[random.IntN(len(letters))]
+		}
+		return string(b)
+	}
+	check := func(s string, kind secret.Kind, mode secret.Mode) {
+		if got := secret.Inspect(secret.New(s), kind, mode); got != nil {
+			t.Errorf("Inspect(%q, %s, %q) = %v, want nil", s, kind, mode, got)
+		}
+	}
+	for i := range 250 { // thirteen secrets each
+		sum := sha256.Sum256(fmt.Append(nil, i))
+		check("whsec_"+alnum(32), secret.StripeWebhook, secret.Live)
+		check("whsec_"+hex.EncodeToString(sum[:]), secret.StripeWebhook, secret.Test)
+		check("whsec_"+base64.StdEncoding.EncodeToString(sum[:24]), secret.StripeWebhook, "")
+		check("whsec_"+base64.StdEncoding.EncodeToString(sum[:]), secret.Token, "")
+		check("sk_test_"+alnum(24), secret.StripeKey, secret.Test)
+		check("rk_live_"+alnum(99), secret.StripeKey, secret.Live)
+		check("re_"+alnum(8)+"_"+alnum(24), secret.ResendKey, "")
+		check("re_"+alnum(8)+"_"+alnum(24), secret.Password, "")
+		check(hex.EncodeToString(sum[:16]), secret.LicenseKey, "")
+		check(base64.StdEncoding.EncodeToString(sum[:]), secret.LicenseKey, "")
+		check(base64.RawURLEncoding.EncodeToString(sum[:]), secret.Token, "")
+		check(alnum(16), secret.Token, "")
+		check(alnum(1+i%20), secret.Password, "")
+	}
+	for _, s := range []string{"haha", "aa", "pa$$word1", "p", "two words", `it's "fine"`, "naïve-pâté", "$5 a month", "100%!"} {
+		check(s, secret.Password, "")
+	}
+	check("correct horse battery staple", secret.LicenseKey, "")
+}
+
+func TestInspectPanicsOnUnknownKind(t *testing.T) {
+	t.Parallel()
+	defer func() {
+		if recover() == nil {
+			t.Error("Inspect of an unknown kind did not panic")
+		}
+	}()
+	secret.Inspect(secret.New("x"), "no such kind", "")
+}
+
+func FuzzInspectNeverShowsASecret(f *testing.F) {
+	f.Add(plain)
+	f.Add("\"\uFEFFBearer \r\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, kind := range []secret.Kind{secret.StripeWebhook, secret.StripeKey, secret.ResendKey, secret.LicenseKey, secret.Token, secret.Password} {
+			for _, p := range secret.Inspect(secret.New(s), kind, secret.Live) {
+				if len(s) > 24 && strings.Contains(p.Sentence, s) {
+					t.Errorf("sentence %q contains %q", p.Sentence, s)
+				}
+			}
+		}
+	})
+}

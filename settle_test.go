@@ -1,0 +1,414 @@
+package makegood
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+var (
+	noon      = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	someOrder = OrderKey{Source: "stripe", SessionID: "cs_test_1"}
+	shelf     = Catalogue{
+		"az-900": {Code: "az-900", Name: "AZ-900", Price: Money{2900, "usd"}, LicensePrefix: "GD", Stocked: true},
+		"az-104": {Code: "az-104", Name: "AZ-104", Price: Money{3900, "usd"}, LicensePrefix: "GD"},
+	}
+)
+
+func someTerms() Terms {
+	n := 0
+	return Terms{Catalogue: shelf, Effects: []string{EffectEmail}, Now: noon,
+		DeriveKey: func(prefix string, slot KeySlot) (string, string) {
+			return DeriveKey([]byte("secret"), prefix, slot), "k1"
+		},
+		KeyTaken: func(string) bool { return false },
+		NewID:    func(prefix string) string { n++; return fmt.Sprintf("%s%d", prefix, n) }}
+}
+
+func aFact(kind FactKind, object string, minor int64) Fact {
+	f := Fact{Key: someOrder, Kind: kind, ObjectID: object, Amount: Money{minor, "usd"}}
+	if kind == FactPaid || kind == FactAwaiting {
+		f.Customer = Customer{Email: "ann@example.com"}
+		f.PaymentID = "pi_1"
+		f.Lines = []Line{{Product: "az-900", Quantity: 2, Subtotal: Money{5800, "usd"}},
+			{Product: "az-104", Quantity: 1, Subtotal: Money{3900, "usd"}}}
+	}
+	return f
+}
+
+// everyFact is one of everything that can happen to a payment of 97.00 USD.
+func everyFact() []Fact {
+	return []Fact{
+		aFact(FactAwaiting, "cs_test_1", 9700), aFact(FactPaid, "cs_test_1", 9700),
+		aFact(FactFailed, "cs_test_1", 0), aFact(FactExpired, "cs_test_1", 0),
+		aFact(FactRefunded, "re_1", 4000), aFact(FactRefunded, "re_2", 5700), aFact(FactRefunded, "re_3", 9700),
+		aFact(FactRefundFailed, "re_1", 0), aFact(FactRefundFailed, "re_3", 0),
+		aFact(FactDisputed, "dp_1", 9700), aFact(FactDisputeWon, "dp_1", 0),
+		aFact(FactDisputed, "dp_2", 9700), aFact(FactDisputeLost, "dp_2", 0),
+	}
+}
+
+// verdict is what must not depend on the order of arrival. Licences that were never given and licences that were taken
+// back are the same to the customer, and so are stock that never moved and stock that came back.
+type outcome struct {
+	Payment     PaymentState
+	Fulfillment FulfillmentState
+	Active      int
+	Suspended   int
+	Stock       int
+}
+
+func outcomeOf(o *Order) outcome {
+	v := outcome{Payment: o.Payment, Fulfillment: o.Fulfillment}
+	for _, l := range o.Licenses {
+		switch l.Status {
+		case LicenseActive:
+			v.Active++
+		case LicenseSuspended:
+			v.Suspended++
+		}
+	}
+	for _, m := range o.Moves {
+		v.Stock += m.Delta
+	}
+	return v
+}
+
+// oracle says what the set of facts must lead to, written apart from Settle and from the definitions only.
+func oracle(facts []Fact) outcome {
+	has := func(kind FactKind, object string) bool {
+		return slices.ContainsFunc(facts, func(f Fact) bool { return f.Kind == kind && (object == "" || f.ObjectID == object) })
+	}
+	if !has(FactPaid, "") {
+		switch {
+		case has(FactFailed, ""):
+			return outcome{Payment: PaymentFailed, Fulfillment: Unfulfilled}
+		case has(FactExpired, ""):
+			return outcome{Payment: PaymentExpired, Fulfillment: Unfulfilled}
+		}
+		return outcome{Payment: PaymentPending, Fulfillment: Unfulfilled}
+	}
+	back := int64(0)
+	for refund, minor := range map[string]int64{"re_1": 4000, "re_2": 5700, "re_3": 9700} {
+		if has(FactRefunded, refund) && !has(FactRefundFailed, refund) {
+			back += minor
+		}
+	}
+	lost, open := has(FactDisputeLost, "dp_2"), has(FactDisputed, "dp_1") && !has(FactDisputeWon, "dp_1") ||
+		has(FactDisputed, "dp_2") && !has(FactDisputeLost, "dp_2")
+	switch {
+	case back >= 9700:
+		return outcome{Payment: PaymentRefunded, Fulfillment: Revoked}
+	case lost:
+		return outcome{Payment: PaymentDisputed, Fulfillment: Revoked}
+	case open:
+		return outcome{Payment: PaymentDisputed, Suspended: 3, Stock: -2} // fulfilment: see the test
+	case back > 0:
+		return outcome{Payment: PaymentPartiallyRefunded, Fulfillment: Fulfilled, Active: 3, Stock: -2}
+	}
+	return outcome{Payment: PaymentPaid, Fulfillment: Fulfilled, Active: 3, Stock: -2}
+}
+
+// I1, I3, I4, I5: whatever arrives, in whatever order, however often, with the effects happening anywhere in between, the
+// final state is that of the set of facts. Half of the samples have the provider's clock running with the arrivals, half
+// against them.
+func TestSettleDependsOnTheSetOfFactsOnly(t *testing.T) {
+	t.Parallel()
+	const samples = 120_000
+	for sample := range uint64(samples) {
+		random := rand.New(rand.NewPCG(sample, 7))
+		var told []Fact
+		for _, f := range everyFact() {
+			for range random.IntN(3) { // not at all, once or twice
+				told = append(told, f)
+			}
+		}
+		random.Shuffle(len(told), func(i, j int) { told[i], told[j] = told[j], told[i] })
+		for i := range told {
+			told[i].OccurredAt = noon.Add(time.Duration(i) * time.Second)
+			if sample%2 == 1 {
+				told[i].OccurredAt = noon.Add(-time.Duration(i) * time.Second)
+			}
+		}
+		o := live(t, told, random)
+		got, want := outcomeOf(o), oracle(told)
+		if want.Payment == PaymentDisputed && want.Suspended > 0 {
+			// While a dispute is open nothing new leaves; whether the mail left before depends on when it opened.
+			want.Fulfillment = got.Fulfillment
+			if got.Fulfillment != Fulfilled && got.Fulfillment != InProgress {
+				t.Fatalf("sample %d: fulfilment during a dispute = %s", sample, got.Fulfillment)
+			}
+		}
+		if got != want {
+			t.Fatalf("sample %d: outcome of %v = %+v, want %+v", sample, kinds(told), got, want)
+		}
+	}
+}
+
+// live lets an order learn the facts one by one, with its mail leaving, failing to leave or waiting at random moments, and
+// checks on the way what must hold at every moment.
+func live(t *testing.T, told []Fact, random *rand.Rand) *Order {
+	t.Helper()
+	o := &Order{ID: "ord1", Key: someOrder}
+	terms := someTerms()
+	for _, f := range told {
+		o.Learn(f)
+		o.Settle(terms)
+		checkAlways(t, o)
+		if random.IntN(3) == 0 {
+			work(o, terms)
+		}
+	}
+	work(o, terms)
+	if entries := o.Settle(terms); len(entries) != 0 {
+		t.Fatalf("settling again changed %v", entries)
+	}
+	return o
+}
+
+// work is the mail's job: it sends when the goods are due, and withdraws when they are not.
+func work(o *Order, terms Terms) {
+	step := o.Step(EffectEmail)
+	if step == nil || step.State != StepOwed {
+		return
+	}
+	if o.Entitlement() == EntitledFully {
+		step.Begin(noon)
+		o.Done(EffectEmail, "mail-1", noon)
+	} else {
+		o.Withdraw(EffectEmail)
+	}
+	o.Settle(terms)
+}
+
+func checkAlways(t *testing.T, o *Order) {
+	t.Helper()
+	slots := map[[3]int]bool{}
+	for _, l := range o.Licenses {
+		slot := [3]int{l.Line, l.Unit, l.Revision}
+		if slots[slot] {
+			t.Fatalf("two licences in slot %v (I1)", slot)
+		}
+		slots[slot] = true
+	}
+	if _, paid := o.fact(FactPaid); !paid && (len(o.Licenses) > 0 || len(o.Steps) > 0 || len(o.Moves) > 0) {
+		t.Fatalf("something was released without a payment (I3)")
+	}
+	balance := map[int]int{}
+	causes := map[string]bool{}
+	for _, m := range o.Moves {
+		balance[m.Line] += m.Delta
+		cause := fmt.Sprint(m.Line, m.Cause)
+		if causes[cause] || balance[m.Line] > 0 || balance[m.Line] < -2 {
+			t.Fatalf("stock moves %+v (I5)", o.Moves)
+		}
+		causes[cause] = true
+	}
+}
+
+func kinds(facts []Fact) []string {
+	var all []string
+	for _, f := range facts {
+		all = append(all, string(f.Kind)+" "+f.ObjectID)
+	}
+	return all
+}
+
+// E2, I4: tellings of one fact that differ join to the same set, whatever their order and repetition.
+func TestLearnJoinsTellings(t *testing.T) {
+	t.Parallel()
+	a := aFact(FactPaid, "cs_test_1", 9700)
+	noLines, otherName, noMail, otherAmount, otherLines := a, a, a, a, a
+	noLines.Lines = nil
+	otherName.Customer.Name = "Ann"
+	noMail.Customer, noMail.PaymentID = Customer{}, ""
+	otherAmount.Amount.Minor = 1
+	otherLines.Lines = []Line{{Product: "az-104", Quantity: 1, Subtotal: Money{3900, "usd"}}}
+	tellings := []Fact{a, noLines, otherName, noMail, otherAmount, otherLines}
+	for mask := 1; mask < 1<<len(tellings); mask++ {
+		var chosen []Fact
+		for i, f := range tellings {
+			if mask&(1<<i) != 0 {
+				f.OccurredAt = noon.Add(time.Duration(i) * time.Second)
+				chosen = append(chosen, f)
+			}
+		}
+		var first *Order
+		for sample := range uint64(20) {
+			random := rand.New(rand.NewPCG(sample, uint64(mask)))
+			told := append(slices.Clone(chosen), chosen[random.IntN(len(chosen))])
+			random.Shuffle(len(told), func(i, j int) { told[i], told[j] = told[j], told[i] })
+			o := &Order{Key: someOrder}
+			for _, f := range told {
+				o.Learn(f)
+			}
+			if first == nil {
+				first = o
+			} else if !first.Facts[0].equal(o.Facts[0]) {
+				t.Fatalf("tellings %b joined to %+v and to %+v", mask, first.Facts[0], o.Facts[0])
+			}
+		}
+		amounts := map[Money]bool{}
+		for _, f := range chosen {
+			amounts[f.Amount] = true
+		}
+		// otherLines contradicts every telling that knows the lines.
+		knowing := 0
+		for _, f := range chosen {
+			if len(f.Lines) == 2 {
+				knowing++
+			}
+		}
+		want := len(amounts) > 1 || mask&(1<<5) != 0 && knowing > 0
+		if got := first.Facts[0].Contradicted; got != want {
+			t.Errorf("tellings %06b: contradicted = %v, want %v", mask, got, want)
+		}
+	}
+}
+
+func TestLearnOfAnotherOrder(t *testing.T) {
+	t.Parallel()
+	for _, change := range []func(*OrderKey){
+		func(k *OrderKey) { k.Live = true }, // I7
+		func(k *OrderKey) { k.Account = "acct_2" },
+		func(k *OrderKey) { k.Source = "paypal" },
+		func(k *OrderKey) { k.SessionID = "cs_test_2" },
+	} {
+		f := aFact(FactPaid, "cs_test_1", 9700)
+		change(&f.Key)
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("Learn of a fact of %+v did not panic", f.Key)
+				}
+			}()
+			(&Order{Key: someOrder}).Learn(f)
+		}()
+	}
+}
+
+// I3: a payment about which anything is in doubt releases nothing and says why.
+func TestSettleDoubt(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		change func(*Fact)
+		want   string
+	}{
+		{"all well", func(f *Fact) {}, ""},
+		{"unknown product", func(f *Fact) { f.Lines[0].Product = "az-9OO" }, ReasonUnknownProduct},
+		{"product not told", func(f *Fact) { f.Lines[0].Product = "" }, ReasonUnknownProduct},
+		{"paid too little", func(f *Fact) { f.Lines[0].Subtotal.Minor-- }, ReasonAmountMismatch},
+		{"paid too much", func(f *Fact) { f.Lines[0].Subtotal.Minor++ }, ReasonAmountMismatch},
+		{"another currency", func(f *Fact) { f.Lines[0].Subtotal.Currency = "jpy" }, ReasonAmountMismatch},
+		{"charged in another currency", func(f *Fact) { f.Amount.Currency = "jpy" }, ReasonAmountMismatch},
+		{"discounted", func(f *Fact) { f.Amount.Minor = 100 }, ""},
+		{"agreed price", func(f *Fact) { f.Lines[1].Agreed = Money{3000, "usd"}; f.Lines[1].Subtotal.Minor = 3000 }, ""},
+		{"not the agreed price", func(f *Fact) { f.Lines[1].Agreed = Money{3000, "usd"} }, ReasonAmountMismatch},
+		{"nothing bought", func(f *Fact) { f.Lines = nil }, ReasonNothingBought},
+		{"no quantity", func(f *Fact) { f.Lines[0].Quantity = 0 }, ReasonTooLarge},
+		{"absurd quantity", func(f *Fact) { f.Lines[0].Quantity = QuantityMax + 1 }, ReasonTooLarge},
+		{"absurd lines", func(f *Fact) { f.Lines = make([]Line, LinesMax+1) }, ReasonTooLarge},
+		{"contradicted", func(f *Fact) { f.Contradicted = true }, ReasonContradiction},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := aFact(FactPaid, "cs_test_1", 9700)
+			tt.change(&f)
+			o := &Order{ID: "ord1", Key: someOrder}
+			o.Learn(f)
+			o.Settle(someTerms())
+			if o.Reason != tt.want || (o.Fulfillment == Stuck) != (tt.want != "") || (len(o.Licenses) == 0) != (tt.want != "") {
+				t.Errorf("order = %s %q with %d licences, want reason %q", o.Fulfillment, o.Reason, len(o.Licenses), tt.want)
+			}
+		})
+	}
+}
+
+// A stuck order is made good by settling it again once the cause is gone.
+func TestSettleAfterRepair(t *testing.T) {
+	t.Parallel()
+	o := &Order{ID: "ord1", Key: someOrder}
+	o.Learn(aFact(FactPaid, "cs_test_1", 9700))
+	terms := someTerms()
+	terms.Catalogue = Catalogue{}
+	if o.Settle(terms); o.Fulfillment != Stuck {
+		t.Fatalf("order without a catalogue = %s, want stuck", o.Fulfillment)
+	}
+	if o.Settle(someTerms()); o.Fulfillment != InProgress || len(o.Licenses) != 3 {
+		t.Errorf("order after the repair = %s with %d licences, want in_progress with 3", o.Fulfillment, len(o.Licenses))
+	}
+}
+
+func TestSettleWithoutAddress(t *testing.T) {
+	t.Parallel()
+	f := aFact(FactPaid, "cs_test_1", 9700)
+	f.Customer = Customer{}
+	o := &Order{ID: "ord1", Key: someOrder}
+	o.Learn(f)
+	o.Settle(someTerms())
+	if o.Fulfillment != Fulfilled || o.Reason != ReasonNoAddress || len(o.Licenses) != 3 || len(o.Steps) != 0 {
+		t.Errorf("order = %s %q, %d licences, %d steps, want fulfilled on the page only", o.Fulfillment, o.Reason, len(o.Licenses), len(o.Steps))
+	}
+}
+
+// A key that another order has makes this one take the next revision.
+func TestSettleKeyTaken(t *testing.T) {
+	t.Parallel()
+	terms := someTerms()
+	taken := DeriveKey([]byte("secret"), "GD", KeySlot{SessionID: someOrder.SessionID})
+	terms.KeyTaken = func(key string) bool { return key == taken }
+	o := &Order{ID: "ord1", Key: someOrder}
+	o.Learn(aFact(FactPaid, "cs_test_1", 9700))
+	o.Settle(terms)
+	if l := o.Licenses[0]; l.Key == taken || l.Revision != 1 {
+		t.Errorf("first licence = revision %d, taken key: %v, want revision 1 and another key", l.Revision, l.Key == taken)
+	}
+}
+
+// A key recorded earlier is kept, whatever the secret and the prefix are by now.
+func TestSettleKeepsIssuedKeys(t *testing.T) {
+	t.Parallel()
+	o := &Order{ID: "ord1", Key: someOrder}
+	o.Learn(aFact(FactPaid, "cs_test_1", 9700))
+	o.Settle(someTerms())
+	before := slices.Clone(o.Licenses)
+	terms := someTerms()
+	terms.DeriveKey = func(prefix string, slot KeySlot) (string, string) {
+		return DeriveKey([]byte("rotated"), prefix, slot), "k2"
+	}
+	o.Learn(aFact(FactRefunded, "re_3", 9700))
+	o.Settle(terms)
+	o.Learn(aFact(FactRefundFailed, "re_3", 0))
+	o.Settle(terms)
+	if !slices.Equal(before, o.Licenses) {
+		t.Errorf("licences after a rotation = %+v, want %+v", o.Licenses, before)
+	}
+}
+
+func TestStepDoubt(t *testing.T) {
+	t.Parallel()
+	o := &Order{Steps: []Step{{Name: EffectEmail, State: StepOwed}}}
+	step := o.Step(EffectEmail)
+	step.Begin(noon)
+	if step.InDoubt || !step.UncertainSince.Equal(noon) {
+		t.Errorf("first attempt: %+v, want no doubt about an earlier one", step)
+	}
+	o.Missed(EffectEmail, "refused", true)
+	if !step.UncertainSince.IsZero() || step.LastError != "refused" {
+		t.Errorf("after a definite failure: %+v, want no doubt", step)
+	}
+	step.Begin(noon.Add(time.Hour))
+	o.Missed(EffectEmail, "timed out", false)
+	step.Begin(noon.Add(2 * time.Hour))
+	if !step.InDoubt || !step.UncertainSince.Equal(noon.Add(time.Hour)) || step.Attempts != 3 {
+		t.Errorf("after a time-out: %+v, want doubt since then", step)
+	}
+	if !o.Done(EffectEmail, "mail-1", noon) || o.Done(EffectEmail, "mail-2", noon) || step.Receipt != "mail-1" {
+		t.Errorf("done twice: %+v, want the first receipt", step)
+	}
+	if o.Fail(EffectEmail, "late") || o.Withdraw(EffectEmail) || step.State != StepDone {
+		t.Errorf("a done step changed: %+v", step)
+	}
+}
