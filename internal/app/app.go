@@ -28,11 +28,12 @@ import (
 
 // Options are what the surroundings give. The zero value is what a real server uses.
 type Options struct {
-	Log      *slog.Logger
-	Now      func() time.Time // stamps what is stored; time.Now when nil
-	Random   io.Reader        // makes ids; crypto/rand when nil
-	Listener net.Listener     // is served instead of the configured address; for tests
-	Store    store.Options    // ways for a test to break the database on cue; Now, Random and Wake are set here
+	Log        *slog.Logger
+	Now        func() time.Time // stamps what is stored; time.Now when nil
+	Random     io.Reader        // makes ids; crypto/rand when nil
+	Listener   net.Listener     // is served instead of the configured address; for tests
+	StopWithin time.Duration    // how long each part may take to stop; makegood.ShutdownTimeout when 0
+	Store      store.Options    // ways for a test to break the database on cue; Now, Random and Wake are set here
 }
 
 // App is a whole server.
@@ -40,12 +41,13 @@ type App struct {
 	Store   *store.Store
 	Metrics *telemetry.Metrics
 
-	log      *slog.Logger
-	node     string
-	queue    *queue.Queue
-	listener net.Listener
-	server   *http.Server
-	cleanups []cleanup
+	log        *slog.Logger
+	node       string
+	stopWithin time.Duration
+	queue      *queue.Queue
+	listener   net.Listener
+	server     *http.Server
+	cleanups   []cleanup
 }
 
 type cleanup struct {
@@ -65,7 +67,10 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 	if o.Random == nil {
 		o.Random = rand.Reader
 	}
-	a := &App{log: o.Log, node: c.Node, Metrics: telemetry.NewMetrics()}
+	if o.StopWithin == 0 {
+		o.StopWithin = makegood.ShutdownTimeout
+	}
+	a := &App{log: o.Log, node: c.Node, stopWithin: o.StopWithin, Metrics: telemetry.NewMetrics()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.tearDown(context.WithoutCancel(ctx)))
@@ -175,7 +180,7 @@ func (a *App) Addr() net.Addr { return a.listener.Addr() }
 func (a *App) Run(ctx context.Context) error {
 	stopping := context.WithoutCancel(ctx)
 	// Jobs of a process that was killed run again now instead of after the rescuer's half minute.
-	released, err := a.Store.ReleaseRunningJobs(ctx, a.node)
+	released, err := a.Store.ReleaseRunningJobs(stopping, a.node)
 	if err == nil {
 		if released > 0 {
 			a.log.Info("jobs of a killed process run again", "jobs", released)
@@ -210,7 +215,7 @@ func (a *App) tearDown(ctx context.Context) error {
 	for len(a.cleanups) > 0 {
 		last := a.cleanups[len(a.cleanups)-1]
 		a.cleanups = a.cleanups[:len(a.cleanups)-1]
-		bounded, cancel := context.WithTimeout(ctx, makegood.ShutdownTimeout)
+		bounded, cancel := context.WithTimeout(ctx, a.stopWithin)
 		if err := last.do(bounded); err != nil {
 			errs = append(errs, fmt.Errorf("close %s: %w", last.name, err))
 		}

@@ -45,9 +45,12 @@ type Options struct {
 	StripeListen, ResendListen string
 	Retry                      makegood.RetryPolicy // makegood.DefaultRetryPolicy when zero
 	Log                        *slog.Logger
+	StopWithin                 time.Duration // see app.Options
 	Store                      store.Options // ways to break the database on cue
 	Stripe                     simulate.StripeOptions
 	Resend                     simulate.ResendOptions
+	// Configure changes the server's configuration before its first start; later starts read World.Config as it is then.
+	Configure func(*config.Config)
 }
 
 // World is the server and what is around it.
@@ -98,6 +101,9 @@ func Start(ctx context.Context, o Options) (_ *World, err error) {
 	}
 	w.URL = "http://" + listener.Addr().String()
 	w.Config = w.configuration()
+	if o.Configure != nil {
+		o.Configure(w.Config)
+	}
 	w.Stripe.AddWebhookEndpoint(w.URL+"/hooks/stripe", WebhookSecret)
 	return w, w.startServer(ctx, listener)
 }
@@ -149,7 +155,8 @@ func (w *World) configuration() *config.Config {
 }
 
 func (w *World) startServer(ctx context.Context, l net.Listener) error {
-	server, err := app.New(ctx, w.Config, app.Options{Log: w.options.Log, Listener: l, Store: w.options.Store})
+	server, err := app.New(ctx, w.Config, app.Options{Log: w.options.Log, Listener: l, Store: w.options.Store,
+		StopWithin: w.options.StopWithin})
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
