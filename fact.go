@@ -74,16 +74,19 @@ func (f Fact) equal(g Fact) bool {
 		f.Customer == g.Customer && f.OccurredAt.Equal(g.OccurredAt) && f.Contradicted == g.Contradicted
 }
 
-// agrees reports whether two tellings of one fact are about the same money and goods. A telling that does not know the
-// lines contradicts nobody about them, and labels are for people only.
+// agrees reports whether two tellings of one fact are about the same money and goods. What a telling does not know (its
+// lines, the product of a line, the agreed price) contradicts nobody, and labels are for people only.
 func (f Fact) agrees(g Fact) bool {
 	if f.Amount != g.Amount {
 		return false
 	}
-	return len(f.Lines) == 0 || len(g.Lines) == 0 || slices.EqualFunc(f.Lines, g.Lines, func(a, b Line) bool {
-		a.Label, b.Label = "", ""
-		return a == b
-	})
+	return len(f.Lines) == 0 || len(g.Lines) == 0 || slices.EqualFunc(f.Lines, g.Lines, Line.agrees)
+}
+
+func (l Line) agrees(m Line) bool {
+	return l.Quantity == m.Quantity && l.Subtotal == m.Subtotal &&
+		(l.Product == m.Product || l.Product == "" || m.Product == "") &&
+		(l.Agreed == m.Agreed || l.Agreed == Money{} || m.Agreed == Money{})
 }
 
 // join makes one fact of two tellings, so that order and repetition do not matter: it is commutative, associative and
@@ -91,9 +94,8 @@ func (f Fact) agrees(g Fact) bool {
 // arbitrary but fixed.
 func (f Fact) join(g Fact) Fact {
 	joined := f
-	if compareTellings(g, f) > 0 {
-		joined.Amount, joined.Lines = g.Amount, g.Lines
-	}
+	joined.Amount = maxMoney(f.Amount, g.Amount)
+	joined.Lines = joinLines(f.Lines, g.Lines)
 	joined.Contradicted = f.Contradicted || g.Contradicted || !f.agrees(g)
 	if cmp.Or(strings.Compare(g.Customer.Email, f.Customer.Email), strings.Compare(g.Customer.Name, f.Customer.Name)) > 0 {
 		joined.Customer = g.Customer
@@ -105,25 +107,30 @@ func (f Fact) join(g Fact) Fact {
 	return joined
 }
 
-func compareTellings(a, b Fact) int {
-	if c := cmp.Or(
-		cmp.Compare(len(a.Lines), len(b.Lines)),
-		cmp.Compare(a.Amount.Minor, b.Amount.Minor),
-		cmp.Compare(a.Amount.Currency, b.Amount.Currency),
-	); c != 0 {
-		return c
+// joinLines takes the longer list, and of lists of one length the maximum of each field of each line.
+func joinLines(a, b []Line) []Line {
+	if len(a) != len(b) {
+		if len(a) > len(b) {
+			return a
+		}
+		return b
 	}
-	return slices.CompareFunc(a.Lines, b.Lines, compareLines)
+	joined := make([]Line, len(a))
+	for i := range a {
+		joined[i] = Line{
+			Product:  max(a[i].Product, b[i].Product),
+			Label:    max(a[i].Label, b[i].Label),
+			Quantity: max(a[i].Quantity, b[i].Quantity),
+			Subtotal: maxMoney(a[i].Subtotal, b[i].Subtotal),
+			Agreed:   maxMoney(a[i].Agreed, b[i].Agreed),
+		}
+	}
+	return joined
 }
 
-func compareLines(a, b Line) int {
-	return cmp.Or(
-		cmp.Compare(a.Product, b.Product),
-		cmp.Compare(a.Quantity, b.Quantity),
-		cmp.Compare(a.Subtotal.Minor, b.Subtotal.Minor),
-		cmp.Compare(a.Subtotal.Currency, b.Subtotal.Currency),
-		cmp.Compare(a.Agreed.Minor, b.Agreed.Minor),
-		cmp.Compare(a.Agreed.Currency, b.Agreed.Currency),
-		cmp.Compare(a.Label, b.Label),
-	)
+func maxMoney(a, b Money) Money {
+	if cmp.Or(cmp.Compare(a.Minor, b.Minor), cmp.Compare(a.Currency, b.Currency)) >= 0 {
+		return a
+	}
+	return b
 }

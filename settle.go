@@ -136,10 +136,20 @@ func (s *settlement) book() {
 		}
 		s.Lines = slices.Clone(paid.Lines)
 	}
+	s.issueMissing()
+}
+
+// issueMissing issues a licence for every unit that has none.
+func (s *settlement) issueMissing() {
+	issued := make(map[[2]int]bool, len(s.Licenses))
+	keys := make(map[string]bool, len(s.Licenses))
+	for _, l := range s.Licenses {
+		issued[[2]int{l.Line, l.Unit}], keys[l.Key] = true, true
+	}
 	for i, line := range s.Lines {
 		for unit := range line.Quantity {
-			if !s.issued(i, unit) {
-				s.issue(i, unit, line.Product)
+			if !issued[[2]int{i, unit}] {
+				s.issue(i, unit, line.Product, keys)
 			}
 		}
 	}
@@ -176,25 +186,19 @@ func doubt(paid Fact, catalogue Catalogue) string {
 	return ""
 }
 
-func (s *settlement) issued(line, unit int) bool {
-	return slices.ContainsFunc(s.Licenses, func(l License) bool { return l.Line == line && l.Unit == unit })
-}
-
-func (s *settlement) issue(line, unit int, product string) {
+// issue books the licence of a unit. A key that exists already, in this order or another, makes it take the next revision.
+func (s *settlement) issue(line, unit int, product string, keys map[string]bool) {
 	slot := KeySlot{SessionID: s.Key.SessionID, Line: line, Unit: unit}
 	key, keyID := s.DeriveKey(s.Catalogue[product].LicensePrefix, slot)
-	for s.taken(key) {
+	for keys[key] || s.KeyTaken(key) {
 		slot.Revision++
 		key, keyID = s.DeriveKey(s.Catalogue[product].LicensePrefix, slot)
 	}
+	keys[key] = true
 	l := License{ID: s.NewID(LicensePrefix), Key: key, KeyID: keyID, Line: line, Unit: unit, Revision: slot.Revision,
 		Product: product, Status: LicenseActive, IssuedAt: s.Now}
 	s.Licenses = append(s.Licenses, l)
 	s.note("license.issued", l.ID, "", MaskKey(l.Key))
-}
-
-func (s *settlement) taken(key string) bool {
-	return s.KeyTaken(key) || slices.ContainsFunc(s.Licenses, func(l License) bool { return l.Key == key })
 }
 
 // stand gives every licence the status that the entitlement says.

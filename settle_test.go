@@ -220,13 +220,15 @@ func kinds(facts []Fact) []string {
 func TestLearnJoinsTellings(t *testing.T) {
 	t.Parallel()
 	a := aFact(FactPaid, "cs_test_1", 9700)
-	noLines, otherName, noMail, otherAmount, otherLines := a, a, a, a, a
+	noLines, otherName, noMail, otherAmount, otherLines, unknown := a, a, a, a, a, a
+	unknown.Lines = slices.Clone(a.Lines) // a price that the catalogue did not have yet
+	unknown.Lines[1].Product, unknown.Lines[1].Agreed = "", Money{3900, "usd"}
 	noLines.Lines = nil
 	otherName.Customer.Name = "Ann"
 	noMail.Customer, noMail.PaymentID = Customer{}, ""
 	otherAmount.Amount.Minor = 1
 	otherLines.Lines = []Line{{Product: "az-104", Quantity: 1, Subtotal: Money{3900, "usd"}}}
-	tellings := []Fact{a, noLines, otherName, noMail, otherAmount, otherLines}
+	tellings := []Fact{a, noLines, otherName, noMail, otherAmount, otherLines, unknown}
 	for mask := 1; mask < 1<<len(tellings); mask++ {
 		var chosen []Fact
 		for i, f := range tellings {

@@ -4,6 +4,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -101,7 +102,7 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	if err != nil {
 		return makegood.Wrap(err, makegood.Invalid, "The body is not the JSON that this address takes; see the documentation.")
 	}
-	if d.More() {
+	if _, err := d.Token(); err != io.EOF { // More would pass a closing bracket
 		return makegood.Errorf(makegood.Invalid, "The body has something after its JSON.")
 	}
 	return nil

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -108,12 +109,22 @@ func (h *Health) look(ctx context.Context) Report {
 	return report
 }
 
+// safely turns a panic of a look into its error: a broken check must not take the server down.
+func safely(ctx context.Context, look func(context.Context) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the check panicked: %v", p)
+		}
+	}()
+	return look(ctx)
+}
+
 func (h *Health) lookAt(ctx context.Context, check Check) Component {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	began := time.Now()
 	done := make(chan error, 1) // a look that ignores its deadline is left behind
-	go func() { done <- check.Look(ctx) }()
+	go func() { done <- safely(ctx, check.Look) }()
 	var err error
 	select {
 	case err = <-done:

@@ -54,10 +54,8 @@ func (s *Shop) Checkout(w http.ResponseWriter, r *http.Request) error {
 	if ask.Quantity < 0 || ask.Quantity > makegood.QuantityMax {
 		return makegood.Errorf(makegood.Invalid, "The quantity must be 1 to %d.", makegood.QuantityMax)
 	}
-	if ask.Email != "" {
-		if _, err := netmail.ParseAddress(ask.Email); err != nil {
-			return makegood.Errorf(makegood.Invalid, "The e-mail address cannot be read.")
-		}
+	if ask.Email != "" && !isAddress(ask.Email) {
+		return makegood.Errorf(makegood.Invalid, "The e-mail address cannot be read.")
 	}
 	key := r.Header.Get("Idempotency-Key")
 	if len(key) > 200 {
@@ -74,6 +72,12 @@ func (s *Shop) Checkout(w http.ResponseWriter, r *http.Request) error {
 	private(w)
 	writeJSON(w, http.StatusCreated, map[string]any{"session_id": session.SessionID, "url": session.URL, "expires_at": session.ExpiresAt})
 	return nil
+}
+
+// isAddress reports whether s is an address alone: a provider takes none with a name, as in "Ann <ann@example.com>".
+func isAddress(s string) bool {
+	a, err := netmail.ParseAddress(s)
+	return err == nil && a.Address == s
 }
 
 // product finds what is to be sold. The hint names what there is, so that a slug that went wrong is seen at once.
@@ -97,11 +101,15 @@ func (s *Shop) product(code string) (makegood.Product, error) {
 	return makegood.Product{}, makegood.Errorf(makegood.UnknownProduct, "The catalogue has no product %q. %s", code, hint)
 }
 
-// providerTrouble keeps the provider's own words from the customer.
+// providerTrouble keeps from the customer what the provider said, and what is wrong between it and us: the sentences of a
+// source are for the operator. Only what is wrong with the request itself is told as it is. That the provider limits us is
+// no fault of the caller either.
 func providerTrouble(err error) error {
-	var own *makegood.Error
-	if errors.As(err, &own) {
+	switch makegood.CodeOf(err) {
+	case makegood.Invalid:
 		return err
+	case makegood.Unavailable, makegood.RateLimited, makegood.Conflict:
+		return makegood.Wrap(err, makegood.Unavailable, "This cannot be done just now; please try again in a moment.")
 	}
 	return makegood.Wrap(err, makegood.ProviderFailed, "The payment provider cannot be reached just now; please try again.")
 }
@@ -113,6 +121,7 @@ type Purchase struct {
 	Payment     makegood.PaymentState     `json:"payment"`
 	Fulfillment makegood.FulfillmentState `json:"fulfillment"`
 	Licenses    []PurchasedLicense        `json:"licenses"`
+	ByMail      bool                      `json:"by_mail"` // whether the keys are sent as well; false without an address
 }
 
 // PurchasedLicense is one key of a purchase.
@@ -163,7 +172,7 @@ func (s *Shop) Purchase(ctx context.Context, sessionID string) (Purchase, error)
 
 func (s *Shop) purchase(o makegood.Order) Purchase {
 	p := Purchase{SessionID: o.Key.SessionID, OrderID: o.ID, Payment: o.Payment, Fulfillment: o.Fulfillment,
-		Licenses: []PurchasedLicense{}}
+		Licenses: []PurchasedLicense{}, ByMail: o.Step(makegood.EffectEmail) != nil}
 	for _, l := range o.Licenses {
 		name := s.Catalogue[l.Product].Name
 		p.Licenses = append(p.Licenses, PurchasedLicense{Product: l.Product, Name: name, Key: l.Key, Status: l.Status})

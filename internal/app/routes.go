@@ -61,7 +61,7 @@ func routes(d doors) (http.Handler, error) {
 		{"GET /readyz", d.readyz},
 		{"GET /metrics", d.showMetrics},
 
-		{"/", unknown},
+		{"/", elsewhere(mux)},
 	} {
 		mux.Handle(route.pattern, api.Errors(d.log, route.handler))
 	}
@@ -108,8 +108,25 @@ func (d doors) showMetrics(w http.ResponseWriter, _ *http.Request) error {
 	return err
 }
 
-func unknown(http.ResponseWriter, *http.Request) error {
-	return makegood.Errorf(makegood.NotFound, "There is nothing at this address.")
+// elsewhere answers what no route takes, in our JSON: 405 with the methods that the address knows, or 404. The mux cannot
+// tell, because a pattern for every address takes every method.
+func elsewhere(mux *http.ServeMux) api.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		var known []string
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPost} {
+			asked := r.Clone(r.Context())
+			asked.Method = method
+			if _, pattern := mux.Handler(asked); pattern != "/" {
+				known = append(known, method)
+			}
+		}
+		if known == nil {
+			return makegood.Errorf(makegood.NotFound, "There is nothing at this address.")
+		}
+		methods := strings.Join(known, ", ")
+		w.Header().Set("Allow", methods)
+		return makegood.Errorf(makegood.MethodUnknown, "This address takes %s only.", methods)
+	}
 }
 
 func networks(texts []string) ([]netip.Prefix, error) {

@@ -143,7 +143,7 @@ func tooDeep(tokens token.Tokens) (line int, deep bool) {
 }
 
 // plainMessage knows the parser's messages that are fixed sentences. The others quote the file, where a secret may be.
-var plainMessage = regexp.MustCompile(`^[a-z][A-Za-z ,.-]*('[\[\]{}:,]'[A-Za-z ,.-]*)*$`)
+var plainMessage = regexp.MustCompile(`^([A-Za-z ,.-]|'[\[\]{}:,]')+$`)
 
 func syntaxHint(message string) string {
 	if len(message) > 100 || !plainMessage.MatchString(message) {

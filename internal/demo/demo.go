@@ -178,12 +178,13 @@ func (w *World) StopServer() error {
 	return err
 }
 
-// RestartServer starts the server again at the same address, with other ways to break its database.
-func (w *World) RestartServer(ctx context.Context, o store.Options) error {
+// RestartServer starts the server again at the same address, with other ways to break its database, and with less
+// patience when it stops; 0 is the usual patience.
+func (w *World) RestartServer(ctx context.Context, o store.Options, stopWithin time.Duration) error {
 	if err := w.StopServer(); err != nil {
 		return err
 	}
-	w.options.Store = o
+	w.options.Store, w.options.StopWithin = o, stopWithin
 	l, err := listen(w.URL[len("http://"):])
 	if err != nil {
 		return err

@@ -91,6 +91,7 @@ type letterItem struct {
 
 func (e *Email) letter(o makegood.Order) letter {
 	l := letter{Name: o.Customer.Name, OrderID: o.ID, Total: o.Total.String()}
+	keys := 0
 	for i, line := range o.Lines {
 		item := letterItem{Product: e.catalogue[line.Product].Name}
 		if item.Product == "" { // taken out of the catalogue since it was sold
@@ -99,12 +100,13 @@ func (e *Email) letter(o makegood.Order) letter {
 		for _, license := range o.Licenses {
 			if license.Line == i && license.Status == makegood.LicenseActive {
 				item.Keys = append(item.Keys, license.Key)
+				keys++
 			}
 		}
 		l.Items = append(l.Items, item)
 	}
 	l.Subject = "Your licence"
-	if len(o.Licenses) > 1 {
+	if keys > 1 {
 		l.Subject = "Your licences"
 	}
 	if len(l.Items) == 1 {
@@ -120,8 +122,8 @@ func (e *Email) Bring(ctx context.Context, message []byte) (string, error) {
 		return "", &NoEffect{err}
 	}
 	receipt, err := e.sender.Send(ctx, m)
-	if errors.Is(err, mail.ErrUncertain) {
-		return "", err
+	if errors.Is(err, mail.ErrUncertain) || errors.Is(err, mail.ErrPayloadChanged) {
+		return "", err // this attempt, or an earlier one under the same key, may have reached the customer
 	}
 	if err != nil {
 		return "", &NoEffect{err}

@@ -39,6 +39,16 @@ type Faults struct {
 // Break makes the n-th commit from now on fail.
 func Break(mode Mode, n int) *Faults { return &Faults{mode: mode, at: n} }
 
+// Disarm ends the waiting for a commit that was not reached, and reports whether it was.
+func (f *Faults) Disarm() (struck bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.struck {
+		f.at = 0
+	}
+	return f.struck
+}
+
 // Struck reports whether the commit has been reached.
 func (f *Faults) Struck() bool {
 	f.mu.Lock()
@@ -233,14 +243,18 @@ func (f *Faults) dial(ctx context.Context, network, address string) (net.Conn, e
 
 type breakingLine struct {
 	net.Conn
-	faults *Faults
-	cut    bool // the next answer is the last
+	faults  *Faults
+	reading bool // the transaction that is open changes nothing
+	cut     bool // the next answer is the last
 }
 
 var commitMessage = []byte("Q\x00\x00\x00\x0bcommit\x00")
 
 func (l *breakingLine) Write(p []byte) (int, error) {
-	if bytes.Contains(p, commitMessage) {
+	if bytes.Contains(p, []byte("begin")) {
+		l.reading = bytes.Contains(p, []byte("read only"))
+	}
+	if !l.reading && bytes.Contains(p, commitMessage) {
 		if mode, fails := l.faults.next(); fails {
 			if mode == NotKept {
 				return 0, errors.Join(ErrFault, l.Conn.Close())

@@ -48,8 +48,8 @@ func (s *Stripe) do(ctx context.Context, c call) (gjson.Result, error) {
 	if resp.Status != http.StatusOK {
 		return gjson.Result{}, s.refusal(resp)
 	}
-	answer, ok := parse(resp.Body)
-	if !ok || !answer.IsObject() {
+	answer, ok := parseObject(resp.Body)
+	if !ok {
 		return gjson.Result{}, makegood.Errorf(makegood.ProviderFailed, "Stripe answered with something that cannot be read (request %s).", requestID(resp))
 	}
 	return answer, nil

@@ -1,6 +1,10 @@
 package stripe_test
 
-import "github.com/makegood/makegood"
+import (
+	"strings"
+
+	"github.com/makegood/makegood"
+)
 
 // catalogue is what the tests sell.
 var catalogue = makegood.Catalogue{
@@ -349,6 +353,119 @@ var bodies = []told{
 		name: "thin event of a session: fetched, and its state counts",
 		body: `{"id":"evt_test_66R","object":"v2.core.event","type":"v1.checkout.session.completed","livemode":false,"created":"2026-01-17T06:20:52.246Z",
 			"related_object":{"id":"cs_test_x","type":"checkout.session","url":"/v1/checkout/sessions/cs_test_x"}}`,
+		api:  apiSession,
+		want: fact(makegood.FactPaid, usd(2900), ann, exam),
+	},
+	{
+		name: "items of 2019 beside a total that cannot be read: not added up, asked",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","object":"checkout.session","mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete","currency":"usd","customer_details":{"email":"ann@example.com"},"amount_total":"500","display_items":[{"amount":500,"currency":"usd","quantity":1,"sku":"sku_sticker"}]}}}`,
+		api:  apiSession,
+		want: fact(makegood.FactPaid, usd(2900), ann, exam),
+	},
+	{
+		name: "items of 2019 that overflow: asked",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","object":"checkout.session","mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete","currency":"usd","customer_details":{"email":"ann@example.com"},"display_items":[{"amount":9223372036854775807,"currency":"usd","quantity":1,"sku":"sku_sticker"},{"amount":9223372036854775807,"currency":"usd","quantity":1,"sku":"sku_sticker"}]}}}`,
+		api:  apiSession,
+		want: fact(makegood.FactPaid, usd(2900), ann, exam),
+	},
+	{
+		name: "items of 2019 in two currencies: asked",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","object":"checkout.session","mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete","currency":"usd","customer_details":{"email":"ann@example.com"},"display_items":[{"amount":500,"currency":"usd","quantity":1,"sku":"sku_sticker"},{"amount":500,"currency":"eur","quantity":1,"sku":"sku_sticker"}]}}}`,
+		api:  apiSession,
+		want: fact(makegood.FactPaid, usd(2900), ann, exam),
+	},
+	{
+		name: "a total is missing and the lines are known: asked",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","object":"checkout.session","mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete","currency":"usd","customer_details":{"email":"ann@example.com"},"amount_subtotal":2900,"metadata":{"product":"az-900","unit_amount":"2900","currency":"usd"}}}}`,
+		api:  apiSession,
+		want: fact(makegood.FactPaid, usd(2900), ann, exam),
+	},
+	{
+		name: "metadata with a quantity that we never sell, though it adds up: asked",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","object":"checkout.session","mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete","currency":"usd","customer_details":{"email":"ann@example.com"},"amount_total":2902900,"amount_subtotal":2902900,"metadata":{"product":"az-900","quantity":"1001","unit_amount":"2900","currency":"usd"}}}}`,
+		api:  apiSession,
+		want: fact(makegood.FactPaid, usd(2900), ann, exam),
+	},
+	{
+		name: "metadata with no quantity at all, though it adds up: asked",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","object":"checkout.session","mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete","currency":"usd","customer_details":{"email":"ann@example.com"},"amount_total":0,"amount_subtotal":0,"metadata":{"product":"az-900","quantity":"0","unit_amount":"2900","currency":"usd"}}}}`,
+		api:  apiSession,
+		want: fact(makegood.FactPaid, usd(2900), ann, exam),
+	},
+	{
+		name: "metadata with a price of zero in a session without a subtotal: asked",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","object":"checkout.session","mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete","currency":"usd","customer_details":{"email":"ann@example.com"},"amount_total":2900,"metadata":{"product":"az-900","unit_amount":"0","currency":"usd"}}}}`,
+		api:  apiSession,
+		want: fact(makegood.FactPaid, usd(2900), ann, exam),
+	},
+	{
+		name: "metadata with a signed price: asked",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","object":"checkout.session","mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete","currency":"usd","customer_details":{"email":"ann@example.com"},"amount_total":2900,"amount_subtotal":2900,"metadata":{"product":"az-900","unit_amount":"+2900","currency":"usd"}}}}`,
+		api:  apiSession,
+		want: fact(makegood.FactPaid, usd(2900), ann, exam),
+	},
+	{
+		name: "metadata with another price than was charged: asked",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","object":"checkout.session","mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete","currency":"usd","customer_details":{"email":"ann@example.com"},"amount_total":2900,"amount_subtotal":2900,"metadata":{"product":"az-900","unit_amount":"2800","currency":"usd"}}}}`,
+		api:  apiSession,
+		want: fact(makegood.FactPaid, usd(2900), ann, exam),
+	},
+	{
+		name: "two lines, and metadata that can be about one only",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","object":"checkout.session","mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete","currency":"usd","customer_details":{"email":"ann@example.com"},"amount_total":200,"amount_subtotal":200,"metadata":{"product":"az-900"}}}}`,
+		api: `{"id":"cs_test_x","amount_total":200,"amount_subtotal":200,"currency":"usd","customer_details":{"email":"ann@example.com"},"metadata":{"product":"az-900"},"mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete",
+			"line_items":{"data":[{"amount_subtotal":100,"currency":"usd","description":"A","quantity":1,"price":{"id":"price_a","currency":"usd","unit_amount":100}},{"amount_subtotal":100,"currency":"usd","description":"B","quantity":1,"price":{"id":"price_b","currency":"usd","unit_amount":100}}]}}`,
+		want: fact(makegood.FactPaid, usd(200), ann, one("", "A", usd(100)), one("", "B", usd(100))),
+	},
+	{
+		name: "a quantity beyond every limit, and a price that is not fixed",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","object":"checkout.session","mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete","currency":"usd","customer_details":{"email":"ann@example.com"},"amount_total":100,"line_items":{"data":[{"amount_subtotal":100,"currency":"usd","description":"Exam","quantity":9223372036854775807,"price":{"id":"price_az900","currency":"usd","unit_amount":null}}]}}}}`,
+		want: fact(makegood.FactPaid, usd(100), ann, makegood.Line{Product: "az-900", Label: "Exam", Quantity: makegood.QuantityMax + 1, Subtotal: usd(100)}),
+	},
+	{
+		name: "no payment required of a session that is still open: asked",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","amount_total":0,"amount_subtotal":2900,"currency":"usd","mode":"payment","payment_status":"no_payment_required","status":"open","metadata":{"product":"az-900","unit_amount":"2900","currency":"usd"}}}}`,
+		api:  apiSession,
+		want: fact(makegood.FactPaid, usd(2900), ann, exam),
+	},
+	{
+		name: "the API says that the session is live",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","object":"checkout.session","mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete","currency":"usd","customer_details":{"email":"ann@example.com"},"amount_total":2900}}}`,
+		api:  `{"id":"cs_test_x","livemode":true,"amount_total":2900,"currency":"usd","mode":"payment","payment_status":"paid","status":"complete"}`,
+		note: "The session is not in test mode",
+	},
+	{
+		name: "a thin event, and the API says that the session is live",
+		body: `{"id":"evt_x","object":"v2.core.event","type":"v1.checkout.session.completed","livemode":false,"related_object":{"id":"cs_test_x","type":"checkout.session"}}`,
+		api:  `{"id":"cs_test_x","livemode":true,"amount_total":2900,"currency":"usd","mode":"payment","payment_status":"paid","status":"complete"}`,
+		note: "The session is not in test mode",
+	},
+	{
+		name: "metadata in another currency than was charged: asked",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","object":"checkout.session","mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete","currency":"usd","customer_details":{"email":"ann@example.com"},"amount_total":2900,"amount_subtotal":2900,"metadata":{"product":"az-900","unit_amount":"2900","currency":"eur"}}}}`,
+		api:  apiSession,
+		want: fact(makegood.FactPaid, usd(2900), ann, exam),
+	},
+	{
+		name: "metadata that is written in a string is none: asked",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","object":"checkout.session","mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete","currency":"usd","customer_details":{"email":"ann@example.com"},"amount_total":2900,"amount_subtotal":2900,"metadata":"{\"product\":\"dp-203\",\"unit_amount\":\"2900\",\"currency\":\"usd\"}"}}}`,
+		api:  apiSession,
+		want: fact(makegood.FactPaid, usd(2900), ann, exam),
+	},
+	{
+		name: "a session that is written in a string is none",
+		body: `{"id":"evt_x","object":"event","livemode":false,"type":"checkout.session.completed","data":{"object":"{\"id\":\"cs_test_x\",\"payment_status\":\"paid\"}"}}`,
+		note: "names no session",
+	},
+	{
+		name: "said to have failed, and paid; the API says unpaid",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.async_payment_failed","data":{"object":{"id":"cs_test_x","object":"checkout.session","mode":"payment","payment_intent":"pi_x","payment_status":"paid","status":"complete","currency":"usd","customer_details":{"email":"ann@example.com"},"amount_total":2900}}}`,
+		api:  strings.Replace(apiSession, `"payment_status":"paid"`, `"payment_status":"unpaid"`, 1),
+		want: fact(makegood.FactFailed, usd(2900), ann, exam),
+	},
+	{
+		name: "no payment required in a session that does not tell its mode: asked",
+		body: `{"id":"evt_x","object":"event","api_version":"2026-08-26.dahlia","created":1787702400,"livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","amount_total":0,"currency":"usd","payment_status":"no_payment_required"}}}`,
 		api:  apiSession,
 		want: fact(makegood.FactPaid, usd(2900), ann, exam),
 	},

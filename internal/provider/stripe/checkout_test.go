@@ -127,6 +127,8 @@ func TestAsk(t *testing.T) {
 		{"nothing to pay", free, makegood.FactPaid, ""},
 		{"nothing to pay and still open", strings.Replace(free, `"complete"`, `"open"`, 1), "", "The checkout is open"},
 		{"nothing to pay in a subscription", strings.Replace(free, `"mode":"payment"`, `"mode":"subscription"`, 1), "", "trial"},
+		{"nothing to pay, and no total", strings.Replace(free, `"amount_total":0,"currency":"usd",
+ "cust`, `"currency":"usd","cust`, 1), "", "does not tell"},
 		{"saves a card", with(`"mode":"payment"`, `"mode":"setup"`), "", "saved a payment method"},
 		{"says nothing", `{"id":"cs_test_x"}`, "", "does not tell"},
 	} {
@@ -185,6 +187,10 @@ func TestCheck(t *testing.T) {
 	}
 	if q := a.requests()[0].URL.RawQuery; q != "limit=1" {
 		t.Errorf("Check asked %q, want limit=1", q)
+	}
+	odd := newAPI(t, map[string]http.HandlerFunc{"GET /v1/checkout/sessions": body(`[]`)})
+	if err := newStripe(t, odd.URL, nil).Check(t.Context()); makegood.CodeOf(err) != makegood.ProviderFailed {
+		t.Errorf("Check answered with a bare list = %v, want provider_failed", err)
 	}
 	refusing := newAPI(t, map[string]http.HandlerFunc{"GET /v1/checkout/sessions": refusal(401, `{"error":{"type":"invalid_request_error"}}`)})
 	err := newStripe(t, refusing.URL, nil).Check(t.Context())

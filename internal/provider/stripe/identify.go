@@ -54,20 +54,21 @@ func (e envelope) subject() gjson.Result { return e.data.Get("object") }
 // readEnvelope walks the top level once. A body that cannot be read gives an empty envelope.
 func readEnvelope(body []byte) envelope {
 	var e envelope
-	root, ok := parse(body)
-	if !ok || !root.IsObject() {
+	root, ok := parseObject(body)
+	if !ok {
 		return e
 	}
 	root.ForEach(func(key, value gjson.Result) bool {
-		if field := e.field(key.Str); field != nil && !field.Exists() {
-			*field = value
+		if place := e.place(key.Str); place != nil && !place.Exists() {
+			*place = value
 		}
 		return true
 	})
 	return e
 }
 
-func (e *envelope) field(name string) *gjson.Result {
+// place is where a field of the top level belongs, or nil.
+func (e *envelope) place(name string) *gjson.Result {
 	switch name {
 	case "id":
 		return &e.id
@@ -93,12 +94,13 @@ func (e *envelope) field(name string) *gjson.Result {
 	return nil
 }
 
-// parse reads JSON that is valid and not nested beyond reason.
-func parse(body []byte) (gjson.Result, bool) {
+// parseObject reads a JSON object that is valid and not nested beyond reason.
+func parseObject(body []byte) (gjson.Result, bool) {
 	if isNestedBeyond(body, nestingMax) || !gjson.ValidBytes(body) {
 		return gjson.Result{}, false
 	}
-	return gjson.ParseBytes(body), true
+	root := gjson.ParseBytes(body)
+	return root, root.IsObject()
 }
 
 // isNestedBeyond counts brackets outside of strings, before anything recursive looks at them.
@@ -150,7 +152,7 @@ func identifier(r gjson.Result) string {
 // idOf returns the id of something that is given as its id or, when expanded, as an object.
 func idOf(r gjson.Result) string {
 	if r.IsObject() {
-		return identifier(r.Get("id"))
+		r = r.Get("id")
 	}
 	return identifier(r)
 }

@@ -84,7 +84,7 @@ func TestIdentifySurvivesDeepNesting(t *testing.T) {
 			t.Errorf("Identify of %d nested brackets = %q, want a hash", strings.Count(body, "["), e.ProviderID)
 		}
 	}
-	brackets := `{"id":"evt_1","a":"` + strings.Repeat(`[\"`, 200) + `"}`
+	brackets := `{"id":"evt_1","a":"` + strings.Repeat(`[\"`, 400) + `"}`
 	if e := s.Identify([]byte(brackets)); e.ProviderID != "evt_1" {
 		t.Errorf("Identify of brackets in a string = %q, want evt_1", e.ProviderID)
 	}
@@ -108,4 +108,12 @@ func FuzzIdentify(f *testing.F) {
 			}
 		}
 	})
+}
+
+func BenchmarkIdentify(b *testing.B) {
+	s := newStripe(b, "", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Identify([]byte(bodyPaid))
+	}
 }

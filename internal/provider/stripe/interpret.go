@@ -139,8 +139,8 @@ func (s *Stripe) interpretSession(ctx context.Context, event makegood.Event, tol
 		return provider.Reading{Note: note}, nil
 	}
 	answer := verdictOf(event.Type, asked)
-	saysPaid := event.Type == typeAsyncSucceeded || v.kind == makegood.FactPaid && event.Type == typeCompleted
-	if saysPaid && answer.kind != makegood.FactPaid && answer.note == "" || answer == (verdict{}) {
+	saysPaid := v.kind == makegood.FactPaid && !isBadNews(event.Type)
+	if saysPaid && answer.kind != makegood.FactPaid || answer == (verdict{}) {
 		return provider.Reading{}, makegood.Errorf(makegood.ProviderFailed,
 			"Stripe's event %s and Stripe's API do not agree on whether the session was paid.", event.Type)
 	}
@@ -155,7 +155,11 @@ func (s *Stripe) isEnough(eventType string, told session, kind makegood.FactKind
 	}
 	_, hasAmount := told.amount()
 	_, hasLines := s.linesOf(told)
-	return hasAmount && hasLines && eventType != typeAsyncFailed && eventType != typeExpired
+	return hasAmount && hasLines && !isBadNews(eventType)
+}
+
+func isBadNews(eventType string) bool {
+	return eventType == typeAsyncFailed || eventType == typeExpired
 }
 
 // unlessOdd keeps a session that Stripe has told us of, and then does not know, from being NotFound: that is no answer to
@@ -211,10 +215,10 @@ func stateOf(t session) verdict {
 		return verdict{kind: makegood.FactExpired}
 	case t.status() == "open":
 		return verdict{note: "The checkout is open; nothing is paid yet."}
-	case t.paymentStatus() == statusNoPayment:
-		return freeVerdict(t)
 	case t.paymentStatus() == statusUnpaid && t.status() == statusComplete:
 		return verdict{kind: makegood.FactAwaiting}
+	case t.paymentStatus() == statusNoPayment && freeVerdict(t) != verdict{}:
+		return freeVerdict(t)
 	}
 	return verdict{note: "The session does not tell whether it was paid."}
 }

@@ -170,7 +170,7 @@ func TestInterpretDistrustsTheRow(t *testing.T) {
 		{"a live row", func(e *makegood.Event) { e.Live = true }},
 		{"a connected row", func(e *makegood.Event) { e.Account = "acct_1" }},
 		{"live bytes", func(e *makegood.Event) {
-			e.Payload = []byte(strings.ReplaceAll(bodyPaid, `"livemode": false`, `"livemode": true`))
+			e.Payload = []byte(strings.Replace(bodyPaid, `"livemode": false, "pending`, `"livemode": true, "pending`, 1))
 		}},
 		{"connected bytes", func(e *makegood.Event) {
 			e.Payload = []byte(strings.Replace(bodyPaid, `"object": "event"`, `"object": "event", "account": "acct_1"`, 1))
@@ -302,7 +302,7 @@ func TestInterpretPagesLineItems(t *testing.T) {
 
 func TestInterpretErrors(t *testing.T) {
 	t.Parallel()
-	const secretive = `{"error":{"type":"invalid_request_error","code":"some_code","message":"Invalid API Key provided: rk_test_51Q0MakegoodTests for ann@example.com"}}`
+	const secretive = `{"error":{"type":"invalid_request_error","code":"ann@example.com","message":"Invalid API Key provided: rk_test_51Q0MakegoodTests for ann@example.com"}}`
 	const event = `{"id":"evt_1","object":"event","livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x","payment_status":"paid"}}}`
 	for _, tt := range []struct {
 		name    string
@@ -325,6 +325,11 @@ func TestInterpretErrors(t *testing.T) {
 		}, makegood.RateLimited, "1s"},
 		{"our fault", refusal(400, secretive), makegood.ProviderFailed, "permanent"},
 		{"our fault, differently", refusal(402, secretive), makegood.ProviderFailed, "permanent"},
+		{"their time ran out", refusal(408, secretive), makegood.ProviderFailed, "retry"},
+		{"a request id that is something else", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Request-Id", "ann@example.com")
+			refusal(500, secretive)(w, r)
+		}, makegood.ProviderFailed, "retry"},
 		{"their fault", refusal(500, secretive), makegood.ProviderFailed, "retry"},
 		{"their fault, in HTML", refusal(503, "<html>ann@example.com</html>"), makegood.ProviderFailed, "retry"},
 		{"a redirect", refusal(302, ""), makegood.ProviderFailed, "retry"},
@@ -348,6 +353,59 @@ func TestInterpretErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestInterpretAsksUntilItIsTold: an event that does not say whether it was paid, and an API that does not either.
+func TestInterpretAsksUntilItIsTold(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, map[string]http.HandlerFunc{sessionPath: body(`{"id":"cs_test_x"}`)})
+	got, err := interpret(t.Context(), newStripe(t, a.URL, nil),
+		`{"id":"evt_1","object":"event","livemode":false,"type":"checkout.session.completed","data":{"object":{"id":"cs_test_x"}}}`)
+	if makegood.CodeOf(err) != makegood.ProviderFailed || verdictOf(err) != "retry" {
+		t.Errorf("Interpret = %+v, %v; want an error that is worth a retry", got, err)
+	}
+}
+
+// TestInterpretOfAThinEventWithoutItsSession: what Stripe told of and then does not know is trouble, not an answer.
+func TestInterpretOfAThinEventWithoutItsSession(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, nil)
+	_, err := interpret(t.Context(), newStripe(t, a.URL, nil),
+		`{"id":"evt_1","object":"v2.core.event","livemode":false,"type":"v1.checkout.session.completed","related_object":{"id":"cs_test_x","type":"checkout.session"}}`)
+	if makegood.CodeOf(err) != makegood.ProviderFailed || verdictOf(err) != "retry" {
+		t.Errorf("Interpret = %v, want an error that is worth a retry", err)
+	}
+}
+
+func TestCustomers(t *testing.T) {
+	t.Parallel()
+	s := newStripe(t, "http://127.0.0.1:1", nil)
+	long := strings.Repeat("a", 300)
+	for _, tt := range []struct {
+		fields string
+		want   makegood.Customer
+	}{
+		{`"customer_details":{"email":" ann@example.com\n","name":"Ann"}`, makegood.Customer{Email: "ann@example.com", Name: "Ann"}},
+		{`"customer_details":{"email":"ann@bücher.example"}`, makegood.Customer{Email: "ann@bücher.example"}},
+		{`"customer_details":{"email":"ann@example.com\r\nBcc: all@example.com"},"customer_email":"bob@example.com"`, makegood.Customer{Email: "bob@example.com"}},
+		{`"customer_details":{"email":"@example.com"}`, makegood.Customer{}},
+		{`"customer_details":{"email":"ann@"}`, makegood.Customer{}},
+		{`"customer_details":{"email":"ann"}`, makegood.Customer{}},
+		{`"customer_details":{"email":7}`, makegood.Customer{}},
+		{`"customer_details":{"email":"` + long + `@example.com"}`, makegood.Customer{}},
+		{`"customer_details":{"email":"` + "\xff" + `@example.com","name":"A` + "\xff" + `"}`, makegood.Customer{Name: "A\uFFFD"}},
+		{`"customer_details":{"name":"` + long + `"}`, makegood.Customer{Name: long[:250]}},
+		{`"customer_details":{"name":"` + long[:249] + `ß"}`, makegood.Customer{Name: long[:249]}},
+		{`"customer_details":{"name":"A\u0000\u001b\u2028B"}`, makegood.Customer{Name: "A B"}},
+		{`"customer_details":{"business_name":"Ann & Co"}`, makegood.Customer{Name: "Ann & Co"}},
+		{`"customer_details":[{"email":"ann@example.com"}]`, makegood.Customer{}},
+	} {
+		got, err := interpret(t.Context(), s,
+			`{"id":"evt_1","object":"event","livemode":false,"type":"checkout.session.expired","data":{"object":{"id":"cs_test_x",`+tt.fields+`}}}`)
+		if err != nil || len(got.Facts) != 1 || got.Facts[0].Customer != tt.want {
+			t.Errorf("the customer of %s = %+v, %v; want %+v", tt.fields, got.Facts, err, tt.want)
+		}
 	}
 }
 

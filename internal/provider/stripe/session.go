@@ -107,11 +107,7 @@ func (t session) first(read func(gjson.Result) string, paths ...string) string {
 func (t session) metadata(key string) string { return metadataOf(t.json, key) }
 
 func metadataOf(object gjson.Result, key string) string {
-	all := object.Get("metadata")
-	if !all.IsObject() {
-		return ""
-	}
-	return identifier(all.Get(key))
+	return identifier(object.Get("metadata").Get(key))
 }
 
 var sessionID = regexp.MustCompile(`^cs_(test|live)_[A-Za-z0-9]{1,200}$`)
@@ -127,10 +123,7 @@ func sessionMode(id string) (live, ok bool) {
 
 // whole reads a JSON number that is a whole one from 0 to the largest int64. Amounts are never read through a float.
 func whole(r gjson.Result) (int64, bool) {
-	if r.Type != gjson.Number {
-		return 0, false
-	}
-	return wholeText(r.Raw)
+	return wholeText(r.Raw) // of anything but a number it has quotes, brackets or letters
 }
 
 func wholeText(s string) (int64, bool) {

@@ -112,6 +112,8 @@ func TestVerifyReadsHeadersStrictly(t *testing.T) {
 		{"time zero", "t=0," + v1, provider.ReasonMismatch},
 
 		{"a blank after the comma", stamp + ", " + v1, provider.ReasonMalformed},
+		{"a blank in a scheme that does not matter", genuine + ", v0=00", provider.ReasonMalformed},
+		{"a blank in a value that does not matter", genuine + ",v0=0 0", provider.ReasonMalformed},
 		{"a tab after the comma", stamp + ",\t" + v1, provider.ReasonMalformed},
 		{"a blank before", " " + genuine, provider.ReasonMalformed},
 		{"a blank around the equals sign", strings.Replace(genuine, "v1=", "v1 =", 1), provider.ReasonMalformed},
@@ -165,6 +167,18 @@ func TestVerifyTellsTheSkew(t *testing.T) {
 		if !errors.As(err, &refused) || refused.Skew != time.Hour {
 			t.Errorf("Verify of a delivery aged %v = %v, want a skew of 1h", age, err)
 		}
+	}
+}
+
+func TestVerifyNamesTheFirstSecretThatMatches(t *testing.T) {
+	t.Parallel()
+	s, err := source(newSecret, oldSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Verify(provider.Delivery{Header: oracle(nil, now, oldSecret, newSecret), ReceivedAt: now})
+	if want := secret.New(newSecret).Fingerprint(); err != nil || got != want {
+		t.Errorf("Verify of two signatures = %q, %v; want %q, the secret that is named first", got, err, want)
 	}
 }
 
