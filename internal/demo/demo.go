@@ -49,6 +49,7 @@ type Options struct {
 	Store                      store.Options // ways to break the database on cue
 	Stripe                     simulate.StripeOptions
 	Resend                     simulate.ResendOptions
+	AroundResend               func(http.Handler) http.Handler // stands between the server and the mail service; may be nil
 	// Configure changes the server's configuration before its first start; later starts read World.Config as it is then.
 	Configure func(*config.Config)
 }
@@ -92,7 +93,11 @@ func Start(ctx context.Context, o Options) (_ *World, err error) {
 	}
 	o.Resend.APIKey = ResendKey
 	w.Resend = simulate.NewResend(o.Resend)
-	if w.ResendURL, err = w.serve(o.ResendListen, w.Resend); err != nil {
+	var inbox http.Handler = w.Resend
+	if o.AroundResend != nil {
+		inbox = o.AroundResend(inbox)
+	}
+	if w.ResendURL, err = w.serve(o.ResendListen, inbox); err != nil {
 		return nil, err
 	}
 	listener, err := listen(o.Listen)
@@ -148,7 +153,7 @@ func (w *World) configuration() *config.Config {
 		Mail: config.Mail{From: "Demo Shop <shop@demo.example>",
 			Resend: &config.Resend{APIBase: w.ResendURL, APIKey: secret.New(ResendKey)}},
 		Retry:    config.Retry{Events: w.options.Retry, Mail: w.options.Retry},
-		Workers:  config.Workers{Payments: 16, Effects: 32},
+		Workers:  config.Workers{Payments: 100, Effects: 100},
 		Limits:   config.Limits{VerifyPerMinute: 600, ValidatePerMinute: 600, CheckoutPerMinute: 600},
 		Outbound: config.Outbound{AllowPrivate: true, Timeout: 10 * time.Second},
 	}
