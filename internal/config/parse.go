@@ -104,10 +104,7 @@ func (p *parsing) database(root *node) string {
 	n := p.child(root, "database")
 	url := n.text
 	if !n.bad && isReference(url) {
-		v, ok := p.resolve(n)
-		if !ok {
-			return ""
-		}
+		v, _ := p.resolve(n) // what cannot be resolved is told, and so asked nothing more
 		url = v.Reveal()
 	}
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok && path != "" && !filepath.IsAbs(path) && path != ":memory:" {
@@ -195,9 +192,6 @@ func (p *parsing) providerPrices(n *node, sources []Source, seen map[string]stri
 	var prices map[string]string
 	for _, v := range n.items {
 		p.ask(v, v.text, priceID)
-		if v.bad {
-			continue
-		}
 		if !slices.ContainsFunc(sources, func(s Source) bool { return s.Name == v.name }) {
 			p.refuse(v, "names a source that does not exist%s", suggestion(v.name, sourceNames(sources)))
 			continue
@@ -373,7 +367,8 @@ func (p *parsing) ask(n *node, value string, checks ...check) {
 	}
 }
 
-// text returns a text that passed the checks. An empty one is as good as none only where none is good.
+// text returns a text and tells what the checks have to say of it. An empty one is as good as none only where none is
+// good.
 func (p *parsing) text(n *node, name string, checks ...check) string {
 	c := p.child(n, name)
 	if !c.bad && c.text == "" && c.key.must != "" {
@@ -386,16 +381,13 @@ func (p *parsing) text(n *node, name string, checks ...check) string {
 		checks = append([]check{oneOf(c.key.oneOf)}, checks...)
 	}
 	p.ask(c, c.text, checks...)
-	if c.bad {
-		return ""
-	}
 	return c.text
 }
 
 // number returns a whole number within the bounds of its key; 0 when there is none and no fallback.
 func (p *parsing) number(n *node, name string) int {
 	c := p.child(n, name)
-	if c.bad || c.text == "" {
+	if c.text == "" {
 		return 0
 	}
 	i, err := strconv.Atoi(c.text)
@@ -412,9 +404,6 @@ func (p *parsing) flag(n *node, name string) bool {
 
 func (p *parsing) span(n *node, name string) time.Duration {
 	c := p.child(n, name)
-	if c.bad {
-		return 0
-	}
 	d, err := time.ParseDuration(c.text)
 	if err != nil {
 		p.refuse(c, "is not %s", span.noun())

@@ -295,6 +295,21 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
+func TestLoadRefusesWhatMayNotBeRead(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() == 0 {
+		t.Skip("root may read everything")
+	}
+	path := filepath.Join(t.TempDir(), "makegood.yaml")
+	if err := os.WriteFile(path, []byte(good), 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err := config.Load(path, lookup)
+	if want := "the configuration file may not be read by this user (" + path + ")"; err == nil || err.Error() != want {
+		t.Errorf("Load = %v, want %s", err, want)
+	}
+}
+
 // TestDatabasePasswordIsNotPrinted holds the price of a password inside the URL: no printer shows it.
 func TestDatabasePasswordIsNotPrinted(t *testing.T) {
 	t.Parallel()

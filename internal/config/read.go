@@ -290,17 +290,16 @@ func (r *reader) readSingle(y ast.Node, n *node) *node {
 // for that of a mapping, which YAML does only when a blank follows or the key is quoted.
 func rejoined(y ast.Node) (string, bool) {
 	pairs, _ := mapping(y)
-	if len(pairs) != 1 || pairs[0].Start == nil {
+	if m, ok := y.(*ast.MappingNode); len(pairs) != 1 || ok && m.IsFlowStyle { // with braces of its own it is meant
 		return "", false
 	}
 	key, isText := pairs[0].Key.(*ast.StringNode)
 	value, isSingle := pairs[0].Value.(ast.ScalarNode)
-	if !isText || !isSingle || key.Token.Type != token.StringType {
+	if !isText || !isSingle {
 		return "", false
 	}
 	colon, last := pairs[0].Start, value.GetToken()
-	if last == nil || last.Type == token.SingleQuoteType || last.Type == token.DoubleQuoteType ||
-		!follows(key.Token, colon) || !follows(colon, last) {
+	if !follows(key.Token, colon) || !follows(colon, last) { // a quoted key is longer than its value
 		return "", false
 	}
 	return key.Value + ":" + last.Value, true
