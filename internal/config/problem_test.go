@@ -426,7 +426,7 @@ func TestProblemsShowNoValue(t *testing.T) {
 		}
 	}
 	word := regexp.MustCompile(`[^\s{}\[\],#]+`)
-	for _, file := range []string{good, everything, mistakes} {
+	for _, file := range []string{good, everything} {
 		for _, at := range word.FindAllStringIndex(file, -1) {
 			for _, c := range []string{canary, `"` + canary + `"`, canary + ":", `"` + canary, "'" + canary, "&" + canary, "*" + canary, "!" + canary, "env:" + canary, "env:$" + canary,
 				"file:" + canary, canary + ": x", "{" + canary, "[" + canary, "? " + canary, "%" + canary, "- " + canary, `"\q` + canary, canary + "@a b", "https://" + canary + ":" + canary + "@a",

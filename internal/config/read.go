@@ -70,11 +70,7 @@ func (r *reader) document(data []byte) *node {
 		r.complain("", 0, "is empty; makegood init writes a file to start from")
 		return nil
 	case 1:
-		root := r.read(bodies[0], &node{key: r.language[""], line: 1})
-		if root.bad {
-			return nil
-		}
-		return root
+		return r.read(bodies[0], &node{key: r.language[""], line: 1})
 	}
 	r.complain("", line(bodies[1]), "holds several documents, divided by ---; one is expected")
 	return nil
@@ -279,7 +275,7 @@ func (r *reader) readSingle(y ast.Node, n *node) *node {
 		}
 	default:
 		joined, ok := rejoined(y)
-		if n.text = joined; !ok || n.key.kind != text && n.key.kind != secretRef {
+		if n.text = joined; !ok {
 			return r.refuse(n, "%s; expected is %s", shape(y), n.key.kind.noun())
 		}
 	}
@@ -287,7 +283,8 @@ func (r *reader) readSingle(y ast.Node, n *node) *node {
 }
 
 // rejoined undoes what the parser does to env:NAME in a list in braces, {webhook_secrets: [env:NAME]}: it takes the colon
-// for that of a mapping, which YAML does only when a blank follows or the key is quoted.
+// for that of a mapping, which YAML does only when a blank follows or the key is quoted. Only in a list can y have this
+// shape.
 func rejoined(y ast.Node) (string, bool) {
 	pairs, _ := mapping(y)
 	if m, ok := y.(*ast.MappingNode); len(pairs) != 1 || ok && m.IsFlowStyle { // with braces of its own it is meant
