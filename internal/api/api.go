@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 
 	"github.com/makegood/makegood"
@@ -42,7 +43,7 @@ func Errors(log *slog.Logger, h Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil {
-				log.Error("request panicked", "route", r.Pattern, "err", p)
+				log.Error("request panicked", "route", r.Pattern, "err", p, "stack", string(debug.Stack()))
 				WriteError(w, makegood.Errorf(makegood.Internal, "Something went wrong on our side; it has been recorded."))
 			}
 		}()
@@ -50,7 +51,7 @@ func Errors(log *slog.Logger, h Handler) http.Handler {
 		if err == nil {
 			return
 		}
-		if status := statuses[makegood.CodeOf(err)]; status >= 500 {
+		if _, status := statusOf(err); status >= 500 {
 			log.Error("request failed", "route", r.Pattern, "status", status, "err", err)
 		} else {
 			log.Debug("request refused", "route", r.Pattern, "status", status, "err", err)
@@ -59,13 +60,18 @@ func Errors(log *slog.Logger, h Handler) http.Handler {
 	})
 }
 
+// statusOf returns the code of an error and what it is answered with.
+func statusOf(err error) (makegood.Code, int) {
+	code := makegood.CodeOf(err)
+	if status, ok := statuses[code]; ok {
+		return code, status
+	}
+	return makegood.Internal, http.StatusInternalServerError
+}
+
 // WriteError answers with the error as JSON.
 func WriteError(w http.ResponseWriter, err error) {
-	code := makegood.CodeOf(err)
-	status, ok := statuses[code]
-	if !ok {
-		code, status = makegood.Internal, http.StatusInternalServerError
-	}
+	code, status := statusOf(err)
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", strconv.Itoa(retrySeconds))
 	}
@@ -96,16 +102,28 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, makegood.RequestBytesMax))
 	d.DisallowUnknownFields()
 	err := d.Decode(v)
+	if err == nil {
+		err = atEnd(d)
+	}
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return makegood.Errorf(makegood.TooLarge, "A request may have at most %d bytes.", makegood.RequestBytesMax)
 	}
-	if err != nil {
-		return makegood.Wrap(err, makegood.Invalid, "The body is not the JSON that this address takes; see the documentation.")
-	}
-	if _, err := d.Token(); err != io.EOF { // More would pass a closing bracket
-		return makegood.Errorf(makegood.Invalid, "The body has something after its JSON.")
+	if err != nil { // whose text quotes the body, and bodies are not logged
+		return makegood.Errorf(makegood.Invalid, "The body is not the JSON that this address takes; see the documentation.")
 	}
 	return nil
+}
+
+// atEnd reports what stands after the value. Decoder.More would let a closing bracket pass.
+func atEnd(d *json.Decoder) error {
+	_, err := d.Token()
+	if err == nil {
+		return errors.New("the body has something after its JSON")
+	}
+	if err == io.EOF {
+		return nil
+	}
+	return err
 }
 
 // private marks an answer that carries a key or belongs to one customer: no cache keeps it and no link carries its address.

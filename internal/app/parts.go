@@ -16,6 +16,7 @@ import (
 	"github.com/makegood/makegood/internal/outbound"
 	"github.com/makegood/makegood/internal/provider"
 	"github.com/makegood/makegood/internal/provider/stripe"
+	"github.com/makegood/makegood/internal/secret"
 	"github.com/makegood/makegood/internal/store"
 )
 
@@ -126,7 +127,7 @@ func queueMoves(ctx context.Context, s *store.Store) error {
 // secretsPresent repeats what the start refused to run without: a value that is empty now was lost in between.
 func secretsPresent(c *config.Config) error {
 	for _, s := range config.Secrets(c) {
-		if s.Fingerprint == "" {
+		if s.Fingerprint == "" && s.Kind != secret.Password { // a password shows no fingerprint, not even when it is there
 			return fmt.Errorf("%s is empty", s.Path)
 		}
 	}

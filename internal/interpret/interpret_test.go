@@ -351,6 +351,7 @@ func TestLearnAndAskAgree(t *testing.T) {
 
 func TestAsk(t *testing.T) {
 	t.Parallel()
+	d := newDesk(t, storetest.SQLite(t))
 	trouble := makegood.Errorf(makegood.ProviderFailed, "not now")
 	for _, tt := range []struct {
 		name, source string
@@ -365,8 +366,6 @@ func TestAsk(t *testing.T) {
 		{"source that is not there", "paypal", paid(), nil, makegood.NotFound},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			d := newDesk(t, storetest.SQLite(t))
 			d.oracle.reading, d.oracle.err = tt.reading, tt.err
 			o, err := d.Ask(t.Context(), "customer:verify", tt.source, sessionID)
 			if !errors.Is(err, tt.want) || o.ID != "" {

@@ -117,6 +117,7 @@ func (r *Resend) routes() http.Handler {
 	mux.HandleFunc("POST /emails/batch", r.api(r.sendBatch))
 	mux.HandleFunc("GET /emails", r.api(r.list))
 	mux.HandleFunc("GET /emails/{id}", r.api(r.retrieve))
+	mux.HandleFunc("GET /domains", r.api(r.domains))
 	mux.HandleFunc("/emails", r.api(methodNotAllowed))
 	mux.HandleFunc("GET /{$}", r.showInbox)
 	mux.HandleFunc("GET /inbox/{id}", r.showMail)
