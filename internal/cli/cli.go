@@ -11,22 +11,24 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/config"
 	"github.com/makegood/makegood/internal/store"
 	"github.com/makegood/makegood/internal/telemetry"
 )
 
+// defaultConfig is the configuration file when none is named.
+const defaultConfig = "makegood.yaml"
+
 // commands is the table of commands.
 type commands struct {
-	Config string `short:"c" default:"makegood.yaml" help:"The configuration file." placeholder:"FILE" env:"MAKEGOOD_CONFIG"`
+	Config string `short:"c" default:"${config}" help:"The configuration file, ${config} by default ($$MAKEGOOD_CONFIG)." placeholder:"FILE" env:"MAKEGOOD_CONFIG"`
 
-	Serve    serveCommand    `cmd:"" help:"Run the server."`
-	Demo     demoCommand     `cmd:"" help:"Run everything on this machine with a simulated provider and mail service, and buy once."`
-	Init     initCommand     `cmd:"" help:"Write a commented starter configuration."`
-	ConfigC  configCommands  `cmd:"" name:"config" help:"Look at the configuration."`
+	Serve    serveCommand    `cmd:"" help:"Run the server until it is told to stop."`
+	Demo     demoCommand     `cmd:"" help:"Try everything on this machine: a simulated provider and mail service, and one order. Needs no configuration and leaves nothing behind."`
+	Init     initCommand     `cmd:"" help:"Write a commented configuration to start from."`
+	ConfigC  configCommands  `cmd:"" name:"config" help:"Check the configuration."`
 	Orders   ordersCommands  `cmd:"" help:"Look at orders."`
-	Events   eventsCommands  `cmd:"" help:"Look at what the providers told."`
+	Events   eventsCommands  `cmd:"" help:"Look at what the payment providers told."`
 	Licenses licenseCommands `cmd:"" help:"Look at licences."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
@@ -40,17 +42,30 @@ type surroundings struct {
 	lookup func(string) (string, bool)
 }
 
-// Main runs one command and returns the exit code: 0 done, 1 not done (the reason is on errors), 2 the command line
-// itself is wrong.
+// Exit codes of Main.
+const (
+	exitDone   = 0
+	exitFailed = 1 // the reason is on the stream for errors
+	exitUsage  = 2 // the command line itself is wrong
+)
+
+// Main runs one command and returns the exit code: 0 done, 1 not done (the reason is on errs), 2 the command line itself
+// is wrong.
 func Main(ctx context.Context, args []string, out, errs io.Writer, lookup func(string) (string, bool)) int {
+	if len(args) == 0 { // help, but not success: a script that lost its arguments should notice
+		Main(ctx, []string{"--help"}, errs, errs, lookup)
+		return exitUsage
+	}
 	var c commands
 	exit := -1
 	parser, err := kong.New(&c,
 		kong.Name("makegood"),
 		kong.Description("Makes every paid order good: keeps what the payment provider says, gives what was paid for exactly once, and shows what happened."),
+		kong.Vars{"config": defaultConfig},
 		kong.Writers(out, errs),
 		kong.Exit(func(code int) { exit = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.ValueFormatter(helpOf),
 	)
 	if err != nil {
 		panic("cli: the table of commands is broken: " + err.Error())
@@ -60,26 +75,32 @@ func Main(ctx context.Context, args []string, out, errs io.Writer, lookup func(s
 		return exit
 	}
 	if err != nil {
-		fmt.Fprintf(errs, "makegood: %v\nRun \"makegood --help\" to see the commands.\n", err)
-		return 2
+		fmt.Fprintf(errs, "makegood: %v\n%s\n", err, whereHelpIs(err))
+		return exitUsage
 	}
-	if err := command.Run(&surroundings{ctx, c.Config, out, errs, lookup}); err != nil {
-		fmt.Fprintln(errs, "makegood: "+plain(err))
-		return 1
+	s := &surroundings{ctx, c.Config, out, errs, lookup}
+	if err := command.Run(s); err != nil {
+		fmt.Fprintln(errs, "makegood: "+s.plain(err))
+		return exitFailed
 	}
-	return 0
+	return exitDone
 }
 
-// plain is what a person reads of an error: the sentence first, then the cause.
-func plain(err error) string {
-	var own *makegood.Error
-	if !errors.As(err, &own) {
-		return err.Error()
+// helpOf is the help of a flag without its environment variable, which the help's own words name where it matters.
+func helpOf(v *kong.Value) string { return v.Help }
+
+// whereHelpIs names the help of the command that was meant, as far as it was understood.
+func whereHelpIs(err error) string {
+	path := "makegood"
+	var parse *kong.ParseError
+	if errors.As(err, &parse) {
+		for _, step := range parse.Context.Path {
+			if step.Command != nil {
+				path += " " + step.Command.Name
+			}
+		}
 	}
-	if own.Err == nil {
-		return own.Message
-	}
-	return own.Message + "\n  cause: " + own.Err.Error()
+	return fmt.Sprintf("Run \"%s --help\" to see what there is.", path)
 }
 
 // load reads the configuration or says everything that is wrong with it.
@@ -96,22 +117,53 @@ func (s *surroundings) logger(c config.Log) (*slog.Logger, error) {
 	return telemetry.NewLogger(s.errors, c.Format, level), nil
 }
 
-// openStore opens the configured database for looking, also beside a running server.
-func (s *surroundings) openStore() (*store.Store, error) {
-	c, err := s.load()
-	if err != nil {
-		return nil, err
-	}
-	return store.OpenReading(s.ctx, c.Database)
+// looking are the flags of every command that only looks.
+type looking struct {
+	Database string `help:"Look into this database (sqlite:PATH or postgres://…) instead of the configured one. No configuration and no secret is needed then ($$MAKEGOOD_DATABASE)." placeholder:"URL" env:"MAKEGOOD_DATABASE"`
+	JSON     bool   `help:"Print JSON, for programs. Times are UTC."`
 }
 
-// withStore runs a command that only looks.
-func (s *surroundings) withStore(look func(*store.Store) error) error {
-	db, err := s.openStore()
+// look runs what only looks, also beside a running server.
+func (l looking) look(s *surroundings, see func(*store.Store) error) error {
+	url := l.Database
+	if url == "" {
+		c, err := s.load()
+		if err != nil {
+			return lookWithout{err}
+		}
+		url = c.Database
+	}
+	db, err := store.OpenReading(s.ctx, url)
 	if err != nil {
 		return err
 	}
-	return errors.Join(look(db), db.Close())
+	return errors.Join(see(db), db.Close())
+}
+
+// listing are the flags of every listing.
+type listing struct {
+	Limit int `help:"Show at most so many, the newest." default:"50"`
+}
+
+// listMax is the longest listing that the store gives.
+const listMax = 1000
+
+// Validate refuses a limit that the store would not keep to.
+func (l listing) Validate() error {
+	if l.Limit < 1 || l.Limit > listMax {
+		return fmt.Errorf("--limit must be 1 to %d", listMax)
+	}
+	return nil
+}
+
+// anyState is the value of a filter that lets everything pass.
+const anyState = "any"
+
+func filterOf(state string) string {
+	if state == anyState {
+		return ""
+	}
+	return state
 }
 
 // printJSON writes a value for programs.

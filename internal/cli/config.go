@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/makegood/makegood/internal/config"
 )
@@ -13,31 +17,61 @@ type initCommand struct {
 	File string `arg:"" optional:"" help:"Where to write it; the --config file by default."`
 }
 
-// Run writes the starter configuration and never over a file that is there.
+// Run writes the starting configuration, never over a file that is there, and never half of it.
 func (c initCommand) Run(s *surroundings) error {
 	path := c.File
 	if path == "" {
 		path = s.config
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already and is left as it is; name another file", path)
-	}
-	if err != nil {
+	starter := config.Starter()
+	if err := writeNew(path, starter); err != nil {
 		return err
 	}
-	if _, err := f.Write(config.Starter()); err != nil {
-		return errors.Join(err, f.Close())
+	flag := ""
+	if path != defaultConfig {
+		flag = " -c " + path
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	fmt.Fprintf(s.out, "Wrote %s. Fill it in, set the secrets it names, then run: makegood config check -c %s\n", path, path)
+	fmt.Fprintf(s.out, `Wrote %s. What to do next:
+  1. Open it and fill in your own address, products and sender; every line is explained.
+  2. Set the secrets that it names: %s.
+  3. makegood config check%s
+  4. makegood serve%s
+`, path, strings.Join(namedSecrets(starter), ", "), flag, flag)
 	return nil
 }
 
+func writeNew(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%s is there already and was left as it is. Name another file: makegood init FILE", path)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no folder %s to write %s to. Make it first", filepath.Dir(path), filepath.Base(path))
+	case err != nil:
+		return err
+	}
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path)) // half a configuration is worse than none
+	}
+	return nil
+}
+
+var secretName = regexp.MustCompile(`(?m)^[^#\n]*\benv:([A-Z0-9_]+)`)
+
+// namedSecrets lists the environment variables that a file refers to, in its order.
+func namedSecrets(file []byte) []string {
+	var names []string
+	for _, match := range secretName.FindAllSubmatch(file, -1) {
+		if name := string(match[1]); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 type configCommands struct {
-	Check configCheckCommand `cmd:"" help:"Say everything that is wrong with the configuration, or that it is good."`
+	Check configCheckCommand `cmd:"" help:"Say everything that is wrong with the configuration, or what it amounts to."`
 }
 
 type configCheckCommand struct{}
@@ -48,9 +82,23 @@ func (configCheckCommand) Run(s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "%s is good: %d sources, %d products.\n", s.config, len(c.Sources), len(c.Catalogue))
-	for _, secret := range config.Secrets(c) {
-		fmt.Fprintf(s.out, "  %-36s fingerprint %s\n", secret.Path, secret.Fingerprint)
+	fmt.Fprintf(s.out, "%s is good.\n", s.config)
+	w := sheet{s.out}
+	w.row("  database", "%s", c.DatabaseLabel())
+	for _, source := range c.Sources {
+		w.row("  source", "%s (%s, %s)", source.Name, source.Provider, modeText(source.Live))
+		w.row("", "its webhook address is %s/hooks/%s", c.PublicURL, source.Name)
 	}
-	return nil
+	w.row("  catalogue", "%s", count(len(c.Catalogue), "product"))
+	way := "by SMTP"
+	if c.Mail.Resend != nil {
+		way = "by Resend"
+	}
+	w.row("  mail", "%s, from %s", way, c.Mail.From)
+	fmt.Fprintln(s.out, "Secrets, each with its fingerprint: equal secrets have equal ones, and nothing can be read from them.")
+	t := table(s.out)
+	for _, secret := range config.Secrets(c) {
+		fmt.Fprintf(t, "  %s\t%s\n", secret.Path, or(secret.Fingerprint, "set"))
+	}
+	return t.Flush()
 }

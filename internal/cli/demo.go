@@ -17,11 +17,11 @@ import (
 )
 
 type demoCommand struct {
-	Once     bool          `help:"Buy once, print the time line and end: 0 only if the order was fulfilled and mailed."`
+	Once     bool          `help:"Buy once, print the time line and end. The exit code is 0 only if the order was fulfilled and mailed."`
 	MailDown bool          `help:"Let the simulated mail service refuse everything for good, to see what that looks like."`
-	Listen   string        `help:"Address of the server." default:"127.0.0.1:8080"`
-	Timeout  time.Duration `help:"How long to wait for the first order." default:"20s"`
-	Verbose  bool          `help:"Print the server's log."`
+	Listen   string        `help:"Where the server listens, unless --once is given." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Timeout  time.Duration `help:"How long to wait for the order to be made good." default:"20s"`
+	Verbose  bool          `help:"Print the server's log as well."`
 }
 
 // Run starts the world, buys once, shows what happened, and keeps serving unless told otherwise.
@@ -50,10 +50,11 @@ func (c demoCommand) Run(s *surroundings) (err error) {
 	}
 	fmt.Fprintf(s.out, `
 Everything keeps running; stop it with Ctrl-C. Look around:
-  health           %[1]s/api/health
-  the provider     %[2]s/   (sessions, payments, deliveries)
-  the inbox        %[3]s/   (mails that were sent)
-Buy once more:     curl -s -d '{"product":"az-104"}' %[1]s/api/checkout     and open the url it answers
+  the payment provider  %[2]s/            sessions, payments, deliveries
+  the inbox             %[3]s/            the mails that were sent
+  the server's health   %[1]s/api/health
+Buy once more as a customer does: ask the server for a payment page and open the url that it answers.
+  curl -d '{"product":"az-104"}' %[1]s/api/checkout
 `, world.URL, world.StripeURL, world.ResendURL)
 	<-s.ctx.Done()
 	return nil
@@ -87,16 +88,15 @@ func (c demoCommand) buy(s *surroundings, world *demo.World) error {
 	}
 	fmt.Fprintln(s.out)
 	printOrder(s.out, o)
-	fmt.Fprintln(s.out, "Time line")
 	printTimeline(s.out, line)
 	if o.Fulfillment != makegood.Fulfilled {
-		return fmt.Errorf("the order is %s", withReason(o))
+		return troubleOf(o)
 	}
 	if inbox := world.Resend.Inbox("ann@example.com"); len(inbox) != 1 {
-		return fmt.Errorf("the customer has %d mails, want 1", len(inbox))
+		return fmt.Errorf("the order was made good, but the customer has %s instead of 1", count(len(inbox), "mail"))
 	}
 	if len(line) > 1 {
-		fmt.Fprintf(s.out, "From the event to the accepted mail: %s\n", short(line[len(line)-1].At.Sub(line[0].At)))
+		fmt.Fprintf(s.out, "\nFrom the event to the accepted mail: %s\n", short(line[len(line)-1].At.Sub(line[0].At)))
 	}
 	return nil
 }

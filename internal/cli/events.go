@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,10 +17,10 @@ type eventsCommands struct {
 }
 
 type eventsListCommand struct {
-	State  string `help:"Only events in this state." enum:",kept,handled,unhandled,dead" default:""`
-	Source string `help:"Only events of this source."`
-	Limit  int    `help:"At most so many." default:"50"`
-	JSON   bool   `help:"Print JSON."`
+	State  string `help:"Only events in this state: ${enum}." enum:"any, kept, handled, unhandled, dead" default:"any"`
+	Source string `help:"Only events of this source." placeholder:"NAME"`
+	listing
+	looking
 }
 
 type eventRow struct {
@@ -43,8 +45,8 @@ func eventRowOf(e makegood.Event) eventRow {
 
 // Run lists events.
 func (c eventsListCommand) Run(s *surroundings) error {
-	return s.withStore(func(db *store.Store) error {
-		events, err := db.Events(s.ctx, store.EventFilter{State: makegood.EventState(c.State), Source: c.Source, Limit: c.Limit})
+	return c.look(s, func(db *store.Store) error {
+		events, err := db.Events(s.ctx, store.EventFilter{State: makegood.EventState(filterOf(c.State)), Source: c.Source, Limit: c.Limit})
 		if err != nil {
 			return err
 		}
@@ -56,54 +58,95 @@ func (c eventsListCommand) Run(s *surroundings) error {
 			return s.printJSON(rows)
 		}
 		if len(rows) == 0 {
-			fmt.Fprintln(s.out, "No events.")
+			fmt.Fprintln(s.out, c.none())
 			return nil
 		}
 		w := table(s.out)
-		fmt.Fprintln(w, "EVENT\tRECEIVED\tTYPE\tSTATE\tORDER\tNOTE")
+		fmt.Fprintln(w, "RECEIVED (UTC)\tEVENT\tTYPE\tSTATE\tORDER\tNOTE")
 		for _, e := range rows {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, stamp(e.ReceivedAt), or(e.Type, "(not an event)"), e.State, or(e.OrderID, "-"), e.Note)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", stamp(e.ReceivedAt), e.ID, or(e.Type, notAnEvent), e.State, or(e.OrderID, "-"), or(e.Note, "-"))
 		}
-		return w.Flush()
+		return errors.Join(w.Flush(), s.cut(len(rows), c.Limit))
 	})
 }
 
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
+const notAnEvent = "(not an event)"
+
+func (c eventsListCommand) none() string {
+	if c.State == anyState && c.Source == "" {
+		return "No events yet. Does the provider's webhook point to this server? \"makegood config check\" prints the address."
 	}
-	return s
+	return "No such events."
+}
+
+// cut says that a listing may have left something out.
+func (s *surroundings) cut(shown, limit int) error {
+	if shown < limit {
+		return nil
+	}
+	_, err := fmt.Fprintf(s.out, "These are the newest %d; there may be more (--limit).\n", shown)
+	return err
 }
 
 type eventsShowCommand struct {
-	ID   string `arg:"" help:"Our id of the event or the provider's."`
-	JSON bool   `help:"Print JSON."`
+	ID string `arg:"" help:"Our id of the event (evt…) or the provider's (evt_…)."`
+	looking
 }
 
 // Run shows one event.
 func (c eventsShowCommand) Run(s *surroundings) error {
-	return s.withStore(func(db *store.Store) error {
+	return c.look(s, func(db *store.Store) error {
 		e, err := db.Event(s.ctx, c.ID)
+		if errors.Is(err, makegood.NotFound) {
+			return makegood.Errorf(makegood.NotFound, "No event has the id %s. If the provider's dashboard shows it as delivered, look there "+
+				"which address it was delivered to.", oneLine(c.ID))
+		}
 		if err != nil {
 			return err
 		}
 		if c.JSON {
-			body, _ := json.Marshal(string(e.Payload)) // a string always encodes
-			if json.Valid(e.Payload) {
-				body = e.Payload
-			}
 			return s.printJSON(struct {
 				eventRow
 				Payload json.RawMessage `json:"payload"`
-			}{eventRowOf(e), body})
+			}{eventRowOf(e), bodyOf(e.Payload)})
 		}
-		fmt.Fprintf(s.out, "Event       %s\nProvider's  %s (%s, API version %s)\nType        %s\nState       %s %s\n",
-			e.ID, e.ProviderID, e.Source, or(e.APIVersion, "unknown"), or(e.Type, "(not an event)"), e.State, e.Note)
-		fmt.Fprintf(s.out, "Received    %s, proved by the secret %s\n", stamp(e.ReceivedAt), e.VerifiedBy)
+		w := sheet{s.out}
+		w.row("Event", "%s", e.ID)
+		w.row("Provider's", "%s of source %s, API version %s", e.ProviderID, e.Source, or(e.APIVersion, "unknown"))
+		w.row("Type", "%s", or(e.Type, notAnEvent))
+		w.row("State", "%s", e.State)
+		w.more(eventHelp[e.State])
+		if e.Note != "" {
+			w.row("Note", "%s", e.Note)
+		}
+		w.row("Received", "%s UTC, proved by the secret with fingerprint %s", stamp(e.ReceivedAt), e.VerifiedBy)
 		if e.OrderID != "" {
-			fmt.Fprintf(s.out, "Order       %s, %s after it was received\n", e.OrderID, short(e.HandledAt.Sub(e.ReceivedAt)))
+			w.row("Order", "%s, changed %s after the event was received", e.OrderID, short(e.HandledAt.Sub(e.ReceivedAt)))
 		}
-		fmt.Fprintf(s.out, "Body        %d bytes\n%s\n", len(e.Payload), e.Payload)
+		w.row("Body", "%d bytes", len(e.Payload))
+		var body bytes.Buffer
+		if json.Indent(&body, e.Payload, "", "  ") != nil {
+			body.Reset()
+			body.Write(e.Payload)
+		}
+		fmt.Fprintln(s.out, safe(body.String()))
 		return nil
 	})
+}
+
+// eventHelp says who has the next move.
+var eventHelp = map[makegood.EventState]string{
+	makegood.EventKept:      "It is safe and waits to be interpreted. If it waits for long, look at /api/health and the log.",
+	makegood.EventHandled:   "What it told is known to its order.",
+	makegood.EventUnhandled: "It tells nothing that this server acts on. That is usual for most types.",
+	makegood.EventDead:      "It could not be interpreted and was given up; the note says why.",
+}
+
+// bodyOf is a body within JSON: itself, or a string when it is no JSON.
+func bodyOf(payload []byte) json.RawMessage {
+	if json.Valid(payload) {
+		return payload
+	}
+	text, _ := json.Marshal(string(payload)) // a string always encodes
+	return text
 }

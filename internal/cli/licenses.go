@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"fmt"
+	"errors"
 
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/store"
@@ -12,18 +12,25 @@ type licenseCommands struct {
 }
 
 type licensesShowCommand struct {
-	Key  string `arg:"" help:"The key, in any spelling, or the licence's id."`
-	JSON bool   `help:"Print JSON."`
+	Key string `arg:"" help:"The key, in any spelling, or the licence's id."`
+	looking
 }
 
 // Run shows one licence.
 func (c licensesShowCommand) Run(s *surroundings) error {
-	return s.withStore(func(db *store.Store) error {
-		key := c.Key
-		if normal, err := makegood.NormalizeKey(c.Key); err == nil {
-			key = normal
+	return c.look(s, func(db *store.Store) error {
+		key, misspelt := makegood.NormalizeKey(c.Key)
+		if misspelt != nil {
+			key = c.Key
 		}
 		l, orderID, err := db.LicenseByKey(s.ctx, key)
+		if errors.Is(err, makegood.NotFound) && misspelt != nil {
+			return misspelt
+		}
+		if errors.Is(err, makegood.NotFound) {
+			return makegood.Errorf(makegood.NotFound, "No licence has the key %s. It was never issued by this server, or it was misread: "+
+				"a key is twelve letters and digits in groups of four, after its prefix.", oneLine(key))
+		}
 		if err != nil {
 			return err
 		}
@@ -35,8 +42,20 @@ func (c licensesShowCommand) Run(s *surroundings) error {
 				Revision int    `json:"revision"`
 			}{licenseRow{l.ID, l.Key, l.Product, l.Status, l.IssuedAt}, orderID, l.KeyID, l.Revision})
 		}
-		fmt.Fprintf(s.out, "Licence  %s\nKey      %s (made with secret %s, revision %d)\nProduct  %s\nStatus   %s\nIssued   %s\nOrder    %s\n",
-			l.ID, l.Key, l.KeyID, l.Revision, l.Product, l.Status, stamp(l.IssuedAt), orderID)
+		w := sheet{s.out}
+		w.row("Key", "%s", l.Key)
+		w.row("Status", "%s", l.Status)
+		w.more(statusHelp[l.Status])
+		w.row("Product", "%s", l.Product)
+		w.row("Issued", "%s UTC", stamp(l.IssuedAt))
+		w.row("Order", "%s", orderID)
+		w.row("Licence id", "%s, made with the key secret %q, revision %d", l.ID, l.KeyID, l.Revision)
 		return nil
 	})
+}
+
+// statusHelp says what a status means for the customer.
+var statusHelp = map[makegood.LicenseStatus]string{
+	makegood.LicenseSuspended: "It does not validate while the customer's dispute is open.",
+	makegood.LicenseRevoked:   "It does not validate any more: the money went back.",
 }

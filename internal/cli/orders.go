@@ -1,9 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"strings"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -16,16 +17,20 @@ type ordersCommands struct {
 }
 
 type ordersListCommand struct {
-	Payment     string `help:"Only orders in this payment state." enum:",pending,paid,partially_refunded,refunded,disputed,failed,expired" default:""`
-	Fulfillment string `help:"Only orders in this fulfilment state." enum:",unfulfilled,in_progress,fulfilled,stuck,revoked" default:""`
-	Limit       int    `help:"At most so many." default:"50"`
-	JSON        bool   `help:"Print JSON."`
+	Payment     string `help:"Only orders in this payment state: ${enum}." enum:"any, pending, paid, partially_refunded, refunded, disputed, failed, expired" default:"any"`
+	Fulfillment string `help:"Only orders in this fulfilment state: ${enum}." enum:"any, unfulfilled, in_progress, fulfilled, stuck, revoked" default:"any"`
+	listing
+	looking
 }
 
 // orderRow is an order in a listing.
 type orderRow struct {
 	ID          string                    `json:"id"`
+	Source      string                    `json:"source"`
+	Live        bool                      `json:"live"`
 	SessionID   string                    `json:"session_id"`
+	PaymentID   string                    `json:"payment_id,omitempty"`
+	Customer    customerRow               `json:"customer"`
 	Total       makegood.Money            `json:"total"`
 	Payment     makegood.PaymentState     `json:"payment"`
 	Fulfillment makegood.FulfillmentState `json:"fulfillment"`
@@ -35,20 +40,40 @@ type orderRow struct {
 	FulfilledAt time.Time                 `json:"fulfilled_at,omitzero"`
 }
 
+type customerRow struct {
+	Email string `json:"email,omitempty"`
+	Name  string `json:"name,omitempty"`
+}
+
 func rowOf(o makegood.Order) orderRow {
-	return orderRow{o.ID, o.Key.SessionID, o.Total, o.Payment, o.Fulfillment, o.Reason, o.CreatedAt, o.PaidAt, o.FulfilledAt}
+	return orderRow{o.ID, o.Key.Source, o.Key.Live, o.Key.SessionID, o.PaymentID, customerRow(o.Customer), o.Total, o.Payment, o.Fulfillment,
+		o.Reason, o.CreatedAt, o.PaidAt, o.FulfilledAt}
 }
 
 // Run lists orders.
 func (c ordersListCommand) Run(s *surroundings) error {
-	return s.withStore(func(db *store.Store) error {
-		orders, err := db.Orders(s.ctx, store.OrderFilter{Payment: makegood.PaymentState(c.Payment),
-			Fulfillment: makegood.FulfillmentState(c.Fulfillment), Limit: c.Limit})
+	return c.look(s, func(db *store.Store) error {
+		orders, err := db.Orders(s.ctx, store.OrderFilter{Payment: makegood.PaymentState(filterOf(c.Payment)),
+			Fulfillment: makegood.FulfillmentState(filterOf(c.Fulfillment)), Limit: c.Limit})
 		if err != nil {
 			return err
 		}
-		return s.printOrders(orders, c.JSON)
+		if len(orders) == 0 && !c.JSON {
+			fmt.Fprintln(s.out, c.none())
+			return nil
+		}
+		if err := s.printOrders(orders, c.JSON); err != nil || c.JSON {
+			return err
+		}
+		return s.cut(len(orders), c.Limit)
 	})
+}
+
+func (c ordersListCommand) none() string {
+	if c.Payment == anyState && c.Fulfillment == anyState {
+		return "No orders yet. They appear here as soon as the provider tells of a payment."
+	}
+	return "No such orders."
 }
 
 func (s *surroundings) printOrders(orders []makegood.Order, asJSON bool) error {
@@ -59,64 +84,58 @@ func (s *surroundings) printOrders(orders []makegood.Order, asJSON bool) error {
 		}
 		return s.printJSON(rows)
 	}
-	if len(orders) == 0 {
-		fmt.Fprintln(s.out, "No orders.")
-		return nil
-	}
 	w := table(s.out)
-	fmt.Fprintln(w, "ORDER\tCREATED\tTOTAL\tPAYMENT\tFULFILMENT\tPAYMENT TO GOODS")
+	fmt.Fprintln(w, "CREATED (UTC)\tORDER\tCUSTOMER\tTOTAL\tPAYMENT\tFULFILMENT\tTOOK")
+	stuck := ""
 	for _, o := range orders {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", o.ID, stamp(o.CreatedAt), total(o.Total), o.Payment, withReason(o), toGoods(o))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", stamp(o.CreatedAt), o.ID, or(o.Customer.Email, "-"), total(o.Total), o.Payment, withReason(o), or(toGoods(o), "-"))
+		if stuck == "" && o.Fulfillment == makegood.Stuck {
+			stuck = o.ID
+		}
 	}
-	return w.Flush()
-}
-
-func table(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
-
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
-
-func total(m makegood.Money) string {
-	if m.Currency == "" {
-		return "-"
+	if err := w.Flush(); err != nil || stuck == "" {
+		return err
 	}
-	return m.String()
+	_, err := fmt.Fprintf(s.out, "What is stuck needs a person. See why: makegood orders show %s\n", stuck)
+	return err
 }
 
 func withReason(o makegood.Order) string {
 	if o.Reason == "" {
 		return string(o.Fulfillment)
 	}
-	return string(o.Fulfillment) + ": " + o.Reason
+	return string(o.Fulfillment) + " (" + o.Reason + ")"
 }
 
-// toGoods is the number that the customer feels.
+// toGoods is the number that the customer feels, or "".
 func toGoods(o makegood.Order) string {
 	if o.PaidAt.IsZero() || o.FulfilledAt.IsZero() {
-		return "-"
+		return ""
 	}
 	return short(o.FulfilledAt.Sub(o.PaidAt))
 }
 
 type ordersShowCommand struct {
-	Quoted string `arg:"" name:"order" help:"An order id, session, payment, licence key or e-mail address."`
-	JSON   bool   `help:"Print JSON."`
+	Quoted string `arg:"" name:"order" help:"What somebody quotes: an order id, checkout session, payment id, licence key in any spelling, or e-mail address."`
+	looking
 }
 
 // Run shows the one order that was meant, or lists those that could be.
 func (c ordersShowCommand) Run(s *surroundings) error {
-	return s.withStore(func(db *store.Store) error {
+	return c.look(s, func(db *store.Store) error {
 		found, err := db.FindOrders(s.ctx, c.Quoted)
 		if err != nil {
 			return err
 		}
 		switch len(found) {
 		case 0:
-			return makegood.Errorf(makegood.NotFound, "No order has this id, session, payment, key or address.")
+			return makegood.Errorf(makegood.NotFound, "No order has the id, session, payment, key or address %s. "+
+				"If it was paid a moment ago, the provider may not have told yet: see \"makegood events list\".", oneLine(c.Quoted))
 		case 1:
 			return s.showOrder(db, found[0].ID, c.JSON)
 		default:
 			if !c.JSON {
-				fmt.Fprintf(s.out, "%d orders match; show one by its id:\n", len(found))
+				fmt.Fprintf(s.out, "%d orders match. Show one of them by its id:\n", len(found))
 			}
 			return s.printOrders(found, c.JSON)
 		}
@@ -135,63 +154,105 @@ func (s *surroundings) showOrder(db *store.Store, id string, asJSON bool) error 
 	if asJSON {
 		return s.printJSON(struct {
 			orderRow
-			PaymentID string       `json:"payment_id"`
-			Customer  customerRow  `json:"customer"`
-			Licenses  []licenseRow `json:"licenses"`
-			Steps     []stepRow    `json:"steps"`
-			Timeline  []moment     `json:"timeline"`
-		}{rowOf(o), o.PaymentID, customerRow(o.Customer), licenseRows(o), stepRows(o), line})
+			Licenses []licenseRow `json:"licenses"`
+			Steps    []stepRow    `json:"steps"`
+			Timeline []moment     `json:"timeline"`
+		}{rowOf(o), licenseRows(o), stepRows(o), line})
 	}
 	printOrder(s.out, o)
-	fmt.Fprintln(s.out, "Time line")
 	printTimeline(s.out, line)
 	return nil
 }
 
 // printOrder shows an order to a person at the terminal, keys and address included: it is what a customer on the phone
 // asks for.
-func printOrder(w io.Writer, o makegood.Order) {
-	fmt.Fprintf(w, "Order      %s\n", o.ID)
-	fmt.Fprintf(w, "Session    %s (%s)\n", o.Key.SessionID, o.Key.Source)
-	if o.PaymentID != "" {
-		fmt.Fprintf(w, "Payment id %s\n", o.PaymentID)
+func printOrder(out io.Writer, o makegood.Order) {
+	w := sheet{out}
+	w.row("Order", "%s", o.ID)
+	w.row("Customer", "%s", or(o.Customer.Email+" "+o.Customer.Name, "-"))
+	for _, l := range bought(o) {
+		w.row("Bought", "%d × %s, %s", l.Quantity, or(l.Product, or(l.Label, "something that the catalogue does not have")), total(l.Subtotal))
 	}
-	if o.Customer.Email != "" {
-		fmt.Fprintf(w, "Customer   %s %s\n", o.Customer.Email, o.Customer.Name)
-	}
-	fmt.Fprintf(w, "Total      %s\n", total(o.Total))
-	fmt.Fprintf(w, "Payment    %s\n", o.Payment)
-	fmt.Fprintf(w, "Fulfilment %s\n", withReason(o))
-	if help := reasonHelp[o.Reason]; help != "" {
-		fmt.Fprintf(w, "           %s\n", help)
-	}
+	w.row("Total", "%s", total(o.Total))
+	w.row("Payment", "%s", paymentText(o))
+	w.more(paymentHelp[o.Payment])
+	w.row("Fulfilment", "%s", fulfillmentText(o))
+	w.more(reasonHelp[o.Reason])
 	for _, l := range o.Licenses {
-		fmt.Fprintf(w, "Licence    %s  %s  %s\n", l.Key, l.Product, l.Status)
+		w.row("Licence", "%s  %s  %s", l.Key, l.Product, l.Status)
 	}
 	for _, step := range o.Steps {
 		if step.LastError != "" {
-			fmt.Fprintf(w, "Trouble    %s, attempt %d: %s\n", step.Name, step.Attempts, step.LastError)
+			w.row("Trouble", "%s, %s attempt: %s", stepName(step.Name), ordinal(step.Attempts), reported(step))
+			w.more(stepHelp[step.State])
 		}
 	}
-	if d := toGoods(o); d != "-" {
-		fmt.Fprintf(w, "Payment to goods: %s\n", d)
+	w.row("Session", "%s", o.Key.SessionID)
+	if o.PaymentID != "" {
+		w.row("Payment id", "%s", o.PaymentID)
 	}
+	w.row("Source", "%s, %s", o.Key.Source, modeText(o.Key.Live))
 }
 
-// reasonHelp says what to do next.
+// bought is what the order is about: as it was booked, or before that as the provider told it.
+func bought(o makegood.Order) []makegood.Line {
+	lines := o.Lines
+	for _, f := range o.Facts {
+		if len(lines) == 0 {
+			lines = f.Lines
+		}
+	}
+	return lines
+}
+
+// paymentHelp says what a payment state means for the goods.
+var paymentHelp = map[makegood.PaymentState]string{
+	makegood.PaymentPending:  "The money is still on its way, or never sent. Nothing is given before it has arrived.",
+	makegood.PaymentFailed:   "The money did not come. Nothing is owed.",
+	makegood.PaymentExpired:  "The customer did not pay in time. Nothing is owed.",
+	makegood.PaymentDisputed: "The customer disputes the payment at their bank. Answer in the provider's dashboard.",
+}
+
+func paymentText(o makegood.Order) string {
+	if o.PaidAt.IsZero() {
+		return string(o.Payment)
+	}
+	return fmt.Sprintf("%s, known since %s UTC", o.Payment, stamp(o.PaidAt))
+}
+
+func fulfillmentText(o makegood.Order) string {
+	if took := toGoods(o); took != "" {
+		return fmt.Sprintf("%s, %s after the payment was known", withReason(o), took)
+	}
+	return withReason(o)
+}
+
+// reasonHelp says what a reason means and what to do next.
 var reasonHelp = map[string]string{
-	makegood.ReasonUnknownProduct: "Paid for something that is not in the catalogue. Add the product, or its provider_prices, and deliver the event again.",
-	makegood.ReasonAmountMismatch: "Paid another amount than was agreed. Compare the catalogue with the provider's prices.",
-	makegood.ReasonContradiction:  "The provider told this payment in two ways. Look at both in the provider's dashboard.",
-	makegood.ReasonNothingBought:  "Paid, but nothing says for what. Look at the session in the provider's dashboard.",
-	makegood.ReasonTooLarge:       "More lines or units than one order may have.",
-	makegood.ReasonStepFailed:     "An effect was given up; the reason stands below.",
-	makegood.ReasonNoAddress:      "There is no address to write to; the customer saw the key on the page only.",
+	makegood.ReasonUnknownProduct: "It was paid for something that the catalogue does not have. Add the product, or its provider_prices, restart, and let the provider deliver the event again.",
+	makegood.ReasonAmountMismatch: "Another amount was paid than was agreed. Compare the catalogue's price with the provider's.",
+	makegood.ReasonContradiction:  "The provider told of this payment in two ways that differ. Look at the payment in the provider's dashboard.",
+	makegood.ReasonNothingBought:  "It was paid, but nothing says for what. Look at the session in the provider's dashboard.",
+	makegood.ReasonTooLarge:       "It has more lines or units than one order may have.",
+	makegood.ReasonStepFailed:     "The order was paid and its licences are good, but the customer was not written to; see the trouble below.",
+	makegood.ReasonNoAddress:      "The customer left no address to write to, and saw the key on the page only.",
 }
 
-type customerRow struct {
-	Email string `json:"email,omitempty"`
-	Name  string `json:"name,omitempty"`
+// reported is a step's last error without the mark by which the queue gave it up.
+func reported(step makegood.Step) string { return strings.TrimPrefix(step.LastError, "permanent: ") }
+
+// modeText says whether money is real.
+func modeText(live bool) string {
+	if live {
+		return "live mode: real money"
+	}
+	return "test mode: no real money"
+}
+
+// stepHelp says what happens to a step that had trouble.
+var stepHelp = map[makegood.StepState]string{
+	makegood.StepOwed:   "It will be tried again by itself.",
+	makegood.StepFailed: "It will not be tried again. Send the licence to the customer by hand, then look into the cause.",
 }
 
 type licenseRow struct {
@@ -225,4 +286,14 @@ func stepRows(o makegood.Order) []stepRow {
 		rows[i] = stepRow{step.Name, step.State, step.Attempts, step.Receipt, step.LastError, step.DoneAt}
 	}
 	return rows
+}
+
+// troubleOf is why an order is not made good, for an error.
+func troubleOf(o makegood.Order) error {
+	for _, step := range o.Steps {
+		if step.State == makegood.StepFailed {
+			return fmt.Errorf("the order was paid but not made good: the %s was given up: %s", stepName(step.Name), reported(step))
+		}
+	}
+	return errors.New("the order was paid but not made good: it is " + withReason(o))
 }

@@ -8,7 +8,7 @@ import (
 
 type serveCommand struct{}
 
-// Run serves until it is told to stop.
+// Run serves until it is told to stop. The log goes to the stream for errors.
 func (serveCommand) Run(s *surroundings) error {
 	c, err := s.load()
 	if err != nil {
@@ -22,6 +22,10 @@ func (serveCommand) Run(s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "makegood serves on http://%s; stop it with Ctrl-C.\n", server.Addr())
-	return server.Run(s.ctx)
+	fmt.Fprintf(s.out, "makegood serves %s on %s. Stop it with Ctrl-C.\n", c.PublicURL, server.Addr())
+	if err := server.Run(s.ctx); err != nil {
+		return err
+	}
+	fmt.Fprintln(s.out, "makegood has stopped; nothing is lost, what was not finished goes on at the next start.")
+	return nil
 }

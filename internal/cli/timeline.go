@@ -6,15 +6,18 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/store"
 )
 
-// moment is one line of an order's time line.
+// moment is one line of an order's time line. Kind is for programs and stable: event.received, step.started, step.done, or
+// the action of an audit entry, such as license.issued. What is for people.
 type moment struct {
 	At   time.Time `json:"at"`
+	Kind string    `json:"kind"`
 	What string    `json:"what"`
 }
 
@@ -29,30 +32,69 @@ func timeline(ctx context.Context, s *store.Store, o makegood.Order) ([]moment, 
 		return nil, err
 	}
 	var line []moment
-	for _, e := range events {
-		line = append(line, moment{e.ReceivedAt, fmt.Sprintf("event %s kept (%s)", e.Type, e.ProviderID)})
+	for _, e := range slices.Backward(events) { // they come newest first
+		line = append(line, moment{e.ReceivedAt, "event.received", fmt.Sprintf("event %s arrived and was kept (%s)", e.Type, e.ProviderID)})
 	}
 	for _, e := range entries {
-		line = append(line, moment{e.At, entryText(e)})
+		line = append(line, moment{e.At, e.Action, entryText(e)})
 	}
 	for _, step := range o.Steps {
 		if !step.IntentAt.IsZero() {
-			line = append(line, moment{step.IntentAt, fmt.Sprintf("%s about to leave", step.Name)})
+			line = append(line, moment{step.IntentAt, "step.started", stepName(step.Name) + " about to be sent"})
 		}
 		if !step.DoneAt.IsZero() {
-			line = append(line, moment{step.DoneAt, fmt.Sprintf("%s accepted by the other side as %s, attempt %d", step.Name, step.Receipt, step.Attempts)})
+			line = append(line, moment{step.DoneAt, "step.done",
+				fmt.Sprintf("%s accepted by the mail service (%s), %s", stepName(step.Name), step.Receipt, ordinal(step.Attempts)+" attempt")})
 		}
 	}
 	slices.SortStableFunc(line, func(a, b moment) int { return cmp.Compare(a.At.UnixMicro(), b.At.UnixMicro()) })
 	return line, nil
 }
 
+// entryText is an audit entry for people.
 func entryText(e makegood.Entry) string {
 	change := e.After
 	if e.Before != "" {
 		change = e.Before + " → " + e.After
 	}
-	return fmt.Sprintf("%s %s", e.Action, change)
+	switch e.Action {
+	case "order.payment":
+		return "payment: " + change
+	case "order.fulfillment":
+		return "fulfilment: " + change
+	case "license.issued":
+		return "licence " + e.After + " issued"
+	case "step.owed":
+		return stepName(e.After) + " owed to the customer"
+	case "stock.moved":
+		return "stock: " + e.After
+	}
+	if noun, verb, ok := strings.Cut(e.Action, "."); ok && noun == "license" {
+		return "licence " + verb + ", was " + e.Before
+	}
+	return e.Action + " " + change
+}
+
+// stepName is what people call an effect.
+func stepName(name string) string {
+	if name == makegood.EffectEmail {
+		return "e-mail"
+	}
+	return name
+}
+
+func ordinal(n int) string {
+	if n%100 < 11 || n%100 > 13 {
+		switch n % 10 {
+		case 1:
+			return fmt.Sprintf("%dst", n)
+		case 2:
+			return fmt.Sprintf("%dnd", n)
+		case 3:
+			return fmt.Sprintf("%drd", n)
+		}
+	}
+	return fmt.Sprintf("%dth", n)
 }
 
 // printTimeline shows each moment with the time since the first.
@@ -60,20 +102,8 @@ func printTimeline(w io.Writer, line []moment) {
 	if len(line) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "  %s\n", line[0].At.UTC().Format("2006-01-02 15:04:05.000 UTC"))
+	fmt.Fprintf(w, "\nTime line, from %s UTC\n", line[0].At.UTC().Format("2006-01-02 15:04:05.000"))
 	for _, m := range line {
-		fmt.Fprintf(w, "  %10s  %s\n", "+"+short(m.At.Sub(line[0].At)), m.What)
-	}
-}
-
-// short rounds a duration to what a person compares.
-func short(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return d.Round(100 * time.Microsecond).String()
-	case d < time.Minute:
-		return d.Round(10 * time.Millisecond).String()
-	default:
-		return d.Round(time.Second).String()
+		fmt.Fprintf(w, "  %9s  %s\n", "+"+short(m.At.Sub(line[0].At)), oneLine(m.What))
 	}
 }

@@ -5,14 +5,17 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
@@ -47,13 +50,22 @@ type Options struct {
 	Logger  *slog.Logger
 	// Seen is called when a job starts with how long it waited, for the metrics. It may be nil.
 	Seen func(kind string, waited time.Duration)
+
+	JobTimeout  time.Duration // bounds one run; makegood.JobTimeout when 0
+	RescueAfter time.Duration // when a run that never came back is taken up again; makegood.JobRescueAfter when 0
+
+	poll time.Duration // fetchPoll when 0
 }
 
 // Queue runs jobs between Start and Stop.
 type Queue struct {
-	wakes *wakes
-	start func(context.Context) error
-	stop  func(context.Context) error
+	options Options
+	wakes   *wakes
+	start   func(context.Context) error
+	stop    func(context.Context) error
+
+	rescuing sync.WaitGroup
+	settle   context.CancelFunc // ends the rescuer; nil before Start
 }
 
 // The pace of the queue. A job made on this node is announced in-process; polling is the net for those of other nodes and
@@ -63,13 +75,28 @@ const (
 	fetchPoll     = time.Second
 	// River keeps finished jobs for a while; ours carry nothing that the event, the step and the audit do not tell.
 	finishedKept = time.Hour
+	// giveUpWithin bounds the keeping of a dead letter, which may begin when the job's own time is over. Both together
+	// stay below makegood.JobRescueAfter.
+	giveUpWithin = 4 * time.Second
+	// lostRunsMax is how many runs of a job may be lost to crashes beyond its attempts. A job that kills the process
+	// every time would otherwise do so for ever: none of its runs comes back to be counted as the last.
+	lostRunsMax = 5
 )
 
-// Migrate brings River's tables to the version of the library. The store's own migrations come first.
+// migrationLock names the advisory lock of whoever migrates River's tables. It spells "mg_queue".
+const migrationLock int64 = 0x6d67_5f71_7565_7565
+
+// Migrate brings River's tables to the version of the library. The store's own migrations come first. Several nodes may
+// call it at once: River would trip over itself, so one after the other has its turn.
 func Migrate(ctx context.Context, db Database) error {
 	var err error
 	if db.Postgres != nil {
-		err = migrate(ctx, riverpgxv5.New(db.Postgres))
+		err = pgx.BeginFunc(ctx, db.Postgres, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, migrationLock); err != nil {
+				return err
+			}
+			return migrate(ctx, riverpgxv5.New(db.Postgres))
+		})
 	} else {
 		err = migrate(ctx, riversqlite.New(db.SQLiteWriter))
 	}
@@ -90,7 +117,10 @@ func migrate[TTx any](ctx context.Context, d riverdriver.Driver[TTx]) error {
 
 // New wires a queue. It runs nothing before Start.
 func New(o Options) (*Queue, error) {
-	q := &Queue{wakes: newWakes()}
+	o.JobTimeout = cmp.Or(o.JobTimeout, makegood.JobTimeout)
+	o.RescueAfter = cmp.Or(o.RescueAfter, makegood.JobRescueAfter)
+	o.poll = cmp.Or(o.poll, fetchPoll)
+	q := &Queue{options: o, wakes: newWakes()}
 	var err error
 	if o.Postgres != nil {
 		err = wire(q, o, &postgresDriver{riverpgxv5.New(o.Postgres), q.wakes})
@@ -103,11 +133,26 @@ func New(o Options) (*Queue, error) {
 	return q, nil
 }
 
-// Start begins to run jobs. It returns once the workers are up.
-func (q *Queue) Start(ctx context.Context) error { return q.start(ctx) }
+// Start begins to run jobs. It returns once the workers are up. It is called once.
+func (q *Queue) Start(ctx context.Context) error {
+	if err := q.start(ctx); err != nil {
+		return err
+	}
+	ctx, q.settle = context.WithCancel(ctx)
+	q.rescuing.Go(func() { q.rescueLoop(ctx) })
+	return nil
+}
 
-// Stop takes no more jobs and waits for those that run until ctx ends; what runs longer is left to be rescued.
-func (q *Queue) Stop(ctx context.Context) error { return q.stop(ctx) }
+// Stop takes no more jobs and waits for those that run until ctx ends; what runs longer is left to be rescued. Without a
+// Start before it does nothing.
+func (q *Queue) Stop(ctx context.Context) error {
+	if q.settle == nil {
+		return nil
+	}
+	q.settle()
+	q.rescuing.Wait()
+	return q.stop(ctx)
+}
 
 // Wake tells the workers of a queue that there is work. It never blocks and may be called at any time.
 func (q *Queue) Wake(queue string) { q.wakes.wake(queue) }
@@ -126,9 +171,9 @@ func wire[TTx any](q *Queue, o Options, d riverdriver.Driver[TTx]) error {
 		Workers:              workers,
 		Logger:               o.Logger,
 		FetchCooldown:        fetchCooldown,
-		FetchPollInterval:    fetchPoll,
-		JobTimeout:           makegood.JobTimeout,
-		RescueStuckJobsAfter: makegood.JobRescueAfter,
+		FetchPollInterval:    o.poll,
+		JobTimeout:           o.JobTimeout,
+		RescueStuckJobsAfter: o.RescueAfter + riverRescueMargin,
 		RetryPolicy:          retryPolicy(o.Policy),
 		// -1 would delete at once on SQLite instead of never (measured), so every period is a real one.
 		CompletedJobRetentionPeriod: finishedKept,
@@ -185,7 +230,12 @@ func (o Options) runner(kind string) func(context.Context, makegood.Job, *rivert
 			o.Seen(kind, time.Since(row.ScheduledAt))
 		}
 		job.Attempt = makegood.Attempt{Number: row.Attempt, Last: row.Attempt >= policy.Attempts}
-		err := safely(ctx, work, job)
+		var err error
+		if row.Attempt > policy.Attempts+lostRunsMax {
+			err = &makegood.Permanent{Err: fmt.Errorf("the process died or hung in each of its last %d runs", lostRunsMax+1)}
+		} else {
+			err = safely(ctx, work, job)
+		}
 		if err == nil {
 			return nil
 		}
@@ -201,7 +251,9 @@ func (o Options) runner(kind string) func(context.Context, makegood.Job, *rivert
 			return err
 		}
 		// A crash between the dead letter and River's own mark runs the job again; its letter is then written over.
-		if kept := o.GiveUp(context.WithoutCancel(ctx), deadLetter(job, row, err)); kept != nil {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveUpWithin)
+		defer cancel()
+		if kept := o.GiveUp(bounded, deadLetter(job, row, err)); kept != nil {
 			log.Error("dead letter cannot be kept; the job will be repeated", "cause", kept)
 			return err
 		}

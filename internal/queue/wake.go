@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"sync"
 	"time"
 
@@ -60,22 +59,38 @@ type wakingListener struct {
 	riverdriver.Listener
 	wakes *wakes
 	// polled is set where the inner listener polls anyway: it is then asked briefly and seldom.
-	polled bool
+	polled   bool
+	nextLook time.Time // when the inner listener is asked again, however busy our own process is
 }
+
+// lookTime bounds one look of a polled listener. It ends before River's listener would look a second time.
+const lookTime = 40 * time.Millisecond
 
 // WaitForNotification returns the next wake of this process or notification of another.
 func (l *wakingListener) WaitForNotification(ctx context.Context) (*riverdriver.Notification, error) {
 	for {
+		if l.polled && !time.Now().Before(l.nextLook) {
+			l.nextLook = time.Now().Add(outsidePoll)
+			if n, err := l.listen(ctx, lookTime); n != nil || err != nil {
+				return n, err
+			}
+		}
 		if n := l.own(); n != nil {
 			return n, nil
 		}
-		n, err := l.waitOnce(ctx)
-		if n != nil || err != nil {
+		if l.polled {
+			if err := l.sleep(ctx, time.Until(l.nextLook)); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if n, err := l.listen(ctx, 0); n != nil || err != nil {
 			return n, err
 		}
 	}
 }
 
+// own returns the next wake of this process, or nil.
 func (l *wakingListener) own() *riverdriver.Notification {
 	select {
 	case <-l.wakes.signal:
@@ -90,13 +105,28 @@ func (l *wakingListener) own() *riverdriver.Notification {
 	return &riverdriver.Notification{Topic: "river_insert", Payload: string(payload)}
 }
 
-// waitOnce waits until there is a wake, which it leaves for own, or a notification from outside.
-func (l *wakingListener) waitOnce(ctx context.Context) (*riverdriver.Notification, error) {
-	if l.polled {
-		return l.pollOnce(ctx)
+// sleep waits until there is a wake, which it leaves for own, or the time is over.
+func (l *wakingListener) sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.wakes.signal:
+		l.again()
+	case <-timer.C:
 	}
+	return nil
+}
+
+// listen waits for a notification from outside, until there is a wake, which it leaves for own, or the time is over (0:
+// never). Nothing heard is nil, nil.
+func (l *wakingListener) listen(ctx context.Context, d time.Duration) (*riverdriver.Notification, error) {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if d > 0 {
+		defer time.AfterFunc(d, cancel).Stop()
+	}
 	type heard struct {
 		n   *riverdriver.Notification
 		err error
@@ -106,15 +136,15 @@ func (l *wakingListener) waitOnce(ctx context.Context) (*riverdriver.Notificatio
 		n, err := l.Listener.WaitForNotification(inner)
 		outside <- heard{n, err}
 	}()
+	var h heard
 	select {
-	case h := <-outside:
-		return h.n, h.err
+	case h = <-outside:
 	case <-l.wakes.signal:
 		l.again()
+		cancel()
+		h = <-outside // it may have heard something at the same moment
 	}
-	cancel()
-	h := <-outside
-	if h.n == nil && errors.Is(h.err, context.Canceled) && ctx.Err() == nil {
+	if h.n == nil && inner.Err() != nil && ctx.Err() == nil {
 		return nil, nil
 	}
 	return h.n, h.err
@@ -126,24 +156,4 @@ func (l *wakingListener) again() {
 	case l.wakes.signal <- struct{}{}:
 	default:
 	}
-}
-
-func (l *wakingListener) pollOnce(ctx context.Context) (*riverdriver.Notification, error) {
-	timer := time.NewTimer(outsidePoll)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-l.wakes.signal:
-		l.again()
-		return nil, nil
-	case <-timer.C:
-	}
-	brief, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
-	defer cancel()
-	n, err := l.Listener.WaitForNotification(brief)
-	if err != nil && brief.Err() != nil && ctx.Err() == nil {
-		return nil, nil // nothing was announced
-	}
-	return n, err
 }

@@ -9,7 +9,7 @@ import (
 // record adds audit entries in the transaction of what they describe.
 func (w *writing) record(ctx context.Context, orderID, actor string, entries []makegood.Entry) error {
 	for i, e := range entries {
-		_, err := w.Exec(ctx, `
+		err := w.Do(ctx, `
 			INSERT INTO audit_entries (id, at, ordinal, actor, action, target, order_id, before_state, after_state)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
 			w.newID(makegood.EntryPrefix), micros(w.now), i, actor, e.Action, e.Target, orderID, e.Before, e.After)

@@ -13,9 +13,10 @@ const riverAttemptsMax = 32767
 // enqueue keeps a job for the queue in this transaction. It writes River's row itself: River's own insert costs three
 // times as much on SQLite. A test compares the row with one that River inserted.
 func (w *writing) enqueue(ctx context.Context, j makegood.Job) error {
-	_, err := w.Exec(ctx, `
-		INSERT INTO river_job (args, kind, max_attempts, queue)
-		VALUES (`+w.store.engine.json("$1")+`, $2, $3, $4)`, j.Args(), j.Kind, riverAttemptsMax, j.Queue())
+	e := w.store.engine
+	err := w.Do(ctx, `
+		INSERT INTO river_job (args, kind, max_attempts, queue, created_at, scheduled_at)
+		VALUES (`+e.json("$1")+`, $2, $3, $4, `+e.moment()+`, `+e.moment()+`)`, j.Args(), j.Kind, riverAttemptsMax, j.Queue())
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ type fileLock struct{ file *os.File }
 func lockFile(path string) (*fileLock, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open the lock of the database: %w", err)
+		return nil, fileTrouble(err, "The lock %s beside the database cannot be written", path)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(path) // unreadable is as good as unknown

@@ -36,6 +36,10 @@ func (s *Store) Migrate(ctx context.Context) error {
 }
 
 func (s *Store) migrate(ctx context.Context, steps []migration) error {
+	return s.engine.exclusively(ctx, func() error { return s.migrateAlone(ctx, steps) })
+}
+
+func (s *Store) migrateAlone(ctx context.Context, steps []migration) error {
 	err := s.engine.write(ctx, func(tx Tx) error {
 		_, err := tx.Exec(ctx, `
 			CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -46,7 +50,7 @@ func (s *Store) migrate(ctx context.Context, steps []migration) error {
 			)`)
 		return err
 	})
-	if err != nil && !s.engine.isDuplicate(err) { // two nodes may create it at once
+	if err != nil {
 		return fmt.Errorf("prepare the schema: %w", err)
 	}
 	applied, err := s.appliedMigrations(ctx)
@@ -98,25 +102,19 @@ func (s *Store) appliedMigrations(ctx context.Context) (map[int]migration, error
 	return applied, nil
 }
 
-// applyMigration claims the version first: another node that migrates at the same time waits for this row, finds it
-// taken, and leaves the step alone.
+// applyMigration takes one step and remembers it, all or nothing: both engines undo changes of the schema too.
 func (s *Store) applyMigration(ctx context.Context, m migration) error {
-	err := s.engine.write(ctx, func(tx Tx) error {
-		claimed, err := tx.Exec(ctx, `
-			INSERT INTO schema_migrations (version, name, checksum, applied_at)
-			VALUES ($1, $2, $3, $4)
-			ON CONFLICT (version) DO NOTHING`, m.version, m.name, m.checksum, micros(s.now()))
-		if err != nil || claimed == 0 {
-			return err
-		}
+	return s.engine.write(ctx, func(tx Tx) error {
 		for _, statement := range statements(m.text) {
 			if _, err := tx.Exec(ctx, statement); err != nil {
 				return fmt.Errorf("%w in:\n%s", err, statement)
 			}
 		}
-		return nil
+		_, err := tx.Exec(ctx, `
+			INSERT INTO schema_migrations (version, name, checksum, applied_at)
+			VALUES ($1, $2, $3, $4)`, m.version, m.name, m.checksum, micros(s.now()))
+		return err
 	})
-	return err
 }
 
 func readMigrations(files fs.FS) ([]migration, error) {

@@ -102,21 +102,14 @@ func (w *writing) saveOrder(ctx context.Context, before makegood.Order, o *makeg
 
 func (w *writing) insertOrder(ctx context.Context, o *makegood.Order) error {
 	o.CreatedAt = w.now
-	_, err := w.Exec(ctx, `
+	return w.Do(ctx, `
 		INSERT INTO orders (id, source, account, live, session_id, payment_id, email, customer_name, total_minor, currency,
 			payment, fulfillment, reason, created_at, paid_at, fulfilled_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 		o.ID, o.Key.Source, o.Key.Account, o.Key.Live, o.Key.SessionID, o.PaymentID, clean(o.Customer.Email),
 		clean(o.Customer.Name), o.Total.Minor, o.Total.Currency, string(o.Payment), string(o.Fulfillment), o.Reason,
 		micros(o.CreatedAt), micros(o.PaidAt), micros(o.FulfilledAt))
-	if w.store.engine.isDuplicate(err) {
-		return errTwice
-	}
-	return err
 }
-
-// errTwice is another node inserting the same order at the same moment. The job runs again and finds it.
-var errTwice = makegood.Errorf(makegood.Unavailable, "The order was created by another node at the same moment.")
 
 func (w *writing) updateOrder(ctx context.Context, before makegood.Order, o *makegood.Order) error {
 	if before.PaymentID == o.PaymentID && before.Customer == o.Customer && before.Total == o.Total &&
@@ -124,14 +117,13 @@ func (w *writing) updateOrder(ctx context.Context, before makegood.Order, o *mak
 		before.PaidAt.Equal(o.PaidAt) && before.FulfilledAt.Equal(o.FulfilledAt) {
 		return nil
 	}
-	_, err := w.Exec(ctx, `
+	return w.Do(ctx, `
 		UPDATE orders
 		SET payment_id = $2, email = $3, customer_name = $4, total_minor = $5, currency = $6, payment = $7, fulfillment = $8,
 			reason = $9, paid_at = $10, fulfilled_at = $11
 		WHERE id = $1`,
 		o.ID, o.PaymentID, clean(o.Customer.Email), clean(o.Customer.Name), o.Total.Minor, o.Total.Currency,
 		string(o.Payment), string(o.Fulfillment), o.Reason, micros(o.PaidAt), micros(o.FulfilledAt))
-	return err
 }
 
 func (w *writing) saveFacts(ctx context.Context, before makegood.Order, o *makegood.Order, eventID string) error {
@@ -146,7 +138,7 @@ func (w *writing) saveFacts(ctx context.Context, before makegood.Order, o *makeg
 		if f.EventID == "" {
 			f.EventID = eventID
 		}
-		_, err = w.Exec(ctx, `
+		err = w.Do(ctx, `
 			INSERT INTO facts (order_id, kind, object_id, payment_id, amount_minor, currency, email, customer_name, lines,
 				occurred_at, learned_at, event_id, contradicted)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
@@ -173,7 +165,7 @@ func sameFact(a, b makegood.Fact) bool {
 func (w *writing) saveBookings(ctx context.Context, before makegood.Order, o *makegood.Order) error {
 	for i := len(before.Lines); i < len(o.Lines); i++ {
 		l := o.Lines[i]
-		_, err := w.Exec(ctx, `
+		err := w.Do(ctx, `
 			INSERT INTO order_lines (order_id, line, product, label, quantity, subtotal_minor, subtotal_currency,
 				agreed_minor, agreed_currency)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
@@ -184,7 +176,7 @@ func (w *writing) saveBookings(ctx context.Context, before makegood.Order, o *ma
 	}
 	for i := len(before.Moves); i < len(o.Moves); i++ {
 		m := o.Moves[i]
-		_, err := w.Exec(ctx, `
+		err := w.Do(ctx, `
 			INSERT INTO stock_moves (order_id, line, cause, product, delta, moved_at)
 			VALUES ($1, $2, $3, $4, $5, $6)`, o.ID, m.Line, m.Cause, m.Product, m.Delta, micros(w.now))
 		if err != nil {
@@ -199,12 +191,12 @@ func (w *writing) saveLicenses(ctx context.Context, before makegood.Order, o *ma
 		var err error
 		switch {
 		case i >= len(before.Licenses):
-			_, err = w.Exec(ctx, `
+			err = w.Do(ctx, `
 				INSERT INTO licenses (id, order_id, line, unit, revision, license_key, key_id, product, status, issued_at)
 				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 				l.ID, o.ID, l.Line, l.Unit, l.Revision, l.Key, l.KeyID, l.Product, string(l.Status), micros(l.IssuedAt))
 		case before.Licenses[i].Status != l.Status:
-			_, err = w.Exec(ctx, `UPDATE licenses SET status = $2 WHERE id = $1`, l.ID, string(l.Status))
+			err = w.Do(ctx, `UPDATE licenses SET status = $2 WHERE id = $1`, l.ID, string(l.Status))
 		}
 		if err != nil {
 			return err
@@ -225,7 +217,7 @@ func (w *writing) saveSteps(ctx context.Context, before makegood.Order, o *makeg
 		if i < len(before.Steps) && before.Steps[i] == *step {
 			continue
 		}
-		_, err := w.Exec(ctx, `
+		err := w.Do(ctx, `
 			INSERT INTO steps (order_id, name, state, owed_at, intent_at, uncertain_since, done_at, receipt, last_error, attempts)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 			ON CONFLICT (order_id, name) DO UPDATE
@@ -269,12 +261,8 @@ func loadOrder(ctx context.Context, tx Tx, where string, args ...any) (*makegood
 	if err != nil {
 		return nil, err
 	}
-	for _, load := range []func(context.Context, Tx, *makegood.Order) error{
-		loadFacts, loadLines, loadLicenses, loadMoves, loadSteps,
-	} {
-		if err := load(ctx, tx, o); err != nil {
-			return nil, fmt.Errorf("load order %s: %w", o.ID, err)
-		}
+	if err := tx.QueryAll(ctx, factsOf(o), linesOf(o), licensesOf(o), movesOf(o), stepsOf(o)); err != nil {
+		return nil, fmt.Errorf("load order %s: %w", o.ID, err)
 	}
 	return o, nil
 }
@@ -285,6 +273,10 @@ func each(ctx context.Context, tx Tx, scan func(Rows) error, query string, args 
 	if err != nil {
 		return err
 	}
+	return scanAll(rows, scan)
+}
+
+func scanAll(rows Rows, scan func(Rows) error) error {
 	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
@@ -294,8 +286,12 @@ func each(ctx context.Context, tx Tx, scan func(Rows) error, query string, args 
 	return rows.Err()
 }
 
-func loadFacts(ctx context.Context, tx Tx, o *makegood.Order) error {
-	return each(ctx, tx, func(rows Rows) error {
+func factsOf(o *makegood.Order) question {
+	return question{`
+		SELECT kind, object_id, payment_id, amount_minor, currency, email, customer_name, lines, occurred_at, event_id, contradicted
+		FROM facts
+		WHERE order_id = $1
+		ORDER BY learned_at, kind, object_id`, []any{o.ID}, func(rows Rows) error {
 		f := makegood.Fact{Key: o.Key}
 		var lines string
 		var occurred int64
@@ -309,14 +305,15 @@ func loadFacts(ctx context.Context, tx Tx, o *makegood.Order) error {
 		}
 		o.Facts = append(o.Facts, f)
 		return nil
-	}, `SELECT kind, object_id, payment_id, amount_minor, currency, email, customer_name, lines, occurred_at, event_id, contradicted
-		FROM facts
-		WHERE order_id = $1
-		ORDER BY learned_at, kind, object_id`, o.ID)
+	}}
 }
 
-func loadLines(ctx context.Context, tx Tx, o *makegood.Order) error {
-	return each(ctx, tx, func(rows Rows) error {
+func linesOf(o *makegood.Order) question {
+	return question{`
+		SELECT product, label, quantity, subtotal_minor, subtotal_currency, agreed_minor, agreed_currency
+		FROM order_lines
+		WHERE order_id = $1
+		ORDER BY line`, []any{o.ID}, func(rows Rows) error {
 		var l makegood.Line
 		if err := rows.Scan(&l.Product, &l.Label, &l.Quantity, &l.Subtotal.Minor, &l.Subtotal.Currency, &l.Agreed.Minor,
 			&l.Agreed.Currency); err != nil {
@@ -324,50 +321,53 @@ func loadLines(ctx context.Context, tx Tx, o *makegood.Order) error {
 		}
 		o.Lines = append(o.Lines, l)
 		return nil
-	}, `SELECT product, label, quantity, subtotal_minor, subtotal_currency, agreed_minor, agreed_currency
-		FROM order_lines
-		WHERE order_id = $1
-		ORDER BY line`, o.ID)
+	}}
 }
 
-func loadLicenses(ctx context.Context, tx Tx, o *makegood.Order) error {
-	return each(ctx, tx, func(rows Rows) error {
+func licensesOf(o *makegood.Order) question {
+	return question{`
+		SELECT ` + licenseColumns + `
+		FROM licenses
+		WHERE order_id = $1
+		ORDER BY line, unit, revision`, []any{o.ID}, func(rows Rows) error {
 		l, err := scanLicense(rows)
 		o.Licenses = append(o.Licenses, l)
 		return err
-	}, `SELECT `+licenseColumns+` FROM licenses WHERE order_id = $1 ORDER BY line, unit, revision`, o.ID)
+	}}
 }
 
-func loadMoves(ctx context.Context, tx Tx, o *makegood.Order) error {
-	if len(o.Lines) == 0 {
-		return nil // stock moves only what was booked
-	}
-	return each(ctx, tx, func(rows Rows) error {
+func movesOf(o *makegood.Order) question {
+	return question{`
+		SELECT line, cause, product, delta
+		FROM stock_moves
+		WHERE order_id = $1
+		ORDER BY moved_at, line, cause`, []any{o.ID}, func(rows Rows) error {
 		var m makegood.StockMove
 		if err := rows.Scan(&m.Line, &m.Cause, &m.Product, &m.Delta); err != nil {
 			return err
 		}
 		o.Moves = append(o.Moves, m)
 		return nil
-	}, `SELECT line, cause, product, delta FROM stock_moves WHERE order_id = $1 ORDER BY moved_at, line, cause`, o.ID)
+	}}
 }
 
-func loadSteps(ctx context.Context, tx Tx, o *makegood.Order) error {
-	return each(ctx, tx, func(rows Rows) error {
+func stepsOf(o *makegood.Order) question {
+	return question{`
+		SELECT name, state, owed_at, intent_at, uncertain_since, done_at, receipt, last_error, attempts
+		FROM steps
+		WHERE order_id = $1
+		ORDER BY owed_at, name`, []any{o.ID}, func(rows Rows) error {
 		var step makegood.Step
 		var owed, intent, uncertain, done int64
-		if err := rows.Scan(&step.Name, (*string)(&step.State), &owed, &intent, &uncertain, &done, &step.Receipt, &step.LastError,
-			&step.Attempts); err != nil {
+		if err := rows.Scan(&step.Name, (*string)(&step.State), &owed, &intent, &uncertain, &done, &step.Receipt,
+			&step.LastError, &step.Attempts); err != nil {
 			return err
 		}
 		step.OwedAt, step.IntentAt, step.DoneAt = fromMicros(owed), fromMicros(intent), fromMicros(done)
 		step.UncertainSince = fromMicros(uncertain)
 		o.Steps = append(o.Steps, step)
 		return nil
-	}, `SELECT name, state, owed_at, intent_at, uncertain_since, done_at, receipt, last_error, attempts
-		FROM steps
-		WHERE order_id = $1
-		ORDER BY owed_at, name`, o.ID)
+	}}
 }
 
 // Order returns one order with all that belongs to it.
@@ -402,10 +402,11 @@ type OrderFilter struct {
 
 // Orders lists orders without what belongs to them, newest first.
 func (s *Store) Orders(ctx context.Context, f OrderFilter) ([]makegood.Order, error) {
-	return s.listOrders(ctx, `
-		WHERE ($1 = '' OR payment = $1) AND ($2 = '' OR fulfillment = $2)
-		ORDER BY id DESC
-		LIMIT $3`, string(f.Payment), string(f.Fulfillment), limit(f.Limit))
+	var where conditions
+	where.equal("payment", string(f.Payment))
+	// As in Events: the index of the few is partial.
+	where.equalKnown("fulfillment", string(f.Fulfillment), string(makegood.InProgress), string(makegood.Stuck))
+	return s.listOrders(ctx, where.newestFirst(f.Limit), where.args...)
 }
 
 // FindOrders finds orders by what a customer or a provider may quote: our order id, the session, the payment, the
@@ -437,7 +438,7 @@ func (s *Store) listOrders(ctx context.Context, rest string, args ...any) ([]mak
 			}
 			orders = append(orders, *o)
 			return nil
-		}, `SELECT `+orderColumns+` FROM orders `+rest, args...)
+		}, `SELECT `+orderColumns+` FROM orders`+rest, args...)
 	})
 	return orders, err
 }

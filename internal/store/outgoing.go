@@ -3,72 +3,119 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/makegood/makegood"
 )
 
-// Intend records that an effect is about to be attempted, and keeps what will be sent: made once by the first call,
-// returned as it was kept by every later one. The step it returns says where the effect stands; when its state is not
-// StepOwed nothing was recorded and there is nothing to do.
+// Intend records that an effect is about to be attempted, and keeps what will be sent: made by the first call, returned as
+// it was kept by every later one. The step it returns says where the effect stands; when its state is not StepOwed nothing
+// is to be done. An effect that is not owed any more, because the money went back, is withdrawn, and settle settles that.
 //
 // A crash after Intend leaves an intent without a receipt: the next attempt cannot know whether the effect happened.
 func (s *Store) Intend(ctx context.Context, orderID, step string, settle func(*makegood.Order) []makegood.Entry,
 	message func(makegood.Order) ([]byte, error)) (kept []byte, at makegood.Step, err error) {
+	// The order is read and its message made before the transaction, which everybody else waits for. Should the money go
+	// back in between, the transaction sees it.
+	var o *makegood.Order
+	err = s.look(ctx, func(tx Tx) error {
+		o, err = loadOrder(ctx, tx, `id = $1`, orderID)
+		return notFound(err, "There is no order %q.", orderID)
+	})
+	if err != nil {
+		return nil, at, err
+	}
+	known := o.Step(step)
+	if known == nil {
+		return nil, at, &makegood.Permanent{Err: fmt.Errorf("order %s has no step %q", orderID, step)}
+	}
+	if known.State != makegood.StepOwed {
+		return nil, *known, nil
+	}
+	if o.Entitlement() != makegood.EntitledFully {
+		at, err = s.withdraw(ctx, orderID, step, settle)
+		return nil, at, err
+	}
+	var made []byte
+	if known.IntentAt.IsZero() {
+		if made, err = message(*o); err != nil {
+			return nil, at, err
+		}
+	}
+	var payment makegood.PaymentState
 	err = s.write(ctx, func(w *writing) error {
-		kept = nil
-		o, err := w.amend(ctx, makegood.Amendment{
-			OrderID: orderID,
-			Actor:   "system:effects",
-			Change: func(o *makegood.Order, _ func(string) bool) ([]makegood.Entry, error) {
-				return begin(o, step, w, settle), nil
-			},
-		})
-		if err != nil {
-			return err
-		}
-		known := o.Step(step)
-		if known == nil {
-			return &makegood.Permanent{Err: fmt.Errorf("order %s has no step %q", orderID, step)}
-		}
-		at = *known
-		if at.State != makegood.StepOwed {
-			return nil
-		}
-		kept, err = w.outgoing(ctx, *o, step, message)
+		kept, at, payment, err = w.intend(ctx, orderID, step, made)
 		return err
 	})
+	if err == nil && at.State == makegood.StepOwed && !released(payment) {
+		at, err = s.withdraw(ctx, orderID, step, settle)
+	}
 	return kept, at, err
 }
 
-// begin counts the attempt, or withdraws the step if it is not owed any more.
-func begin(o *makegood.Order, name string, w *writing, settle func(*makegood.Order) []makegood.Entry) []makegood.Entry {
-	step := o.Step(name)
-	if step == nil || step.State != makegood.StepOwed {
-		return nil
-	}
-	if o.Entitlement() != makegood.EntitledFully {
-		o.Withdraw(name)
-		return settle(o)
-	}
-	step.Begin(w.now)
-	return nil
+// released reports whether goods may leave in a payment state.
+func released(payment makegood.PaymentState) bool {
+	return payment == makegood.PaymentPaid || payment == makegood.PaymentPartiallyRefunded
 }
 
-func (w *writing) outgoing(ctx context.Context, o makegood.Order, step string, message func(makegood.Order) ([]byte, error)) ([]byte, error) {
-	var kept []byte
-	err := w.QueryRow(ctx, `SELECT message FROM outgoing WHERE order_id = $1 AND step = $2`, o.ID, step).Scan(&kept)
-	if err != makegood.NotFound {
-		return kept, err
-	}
-	made, err := message(o)
+// intend counts the attempt and keeps the message, unless the goods may not leave.
+func (w *writing) intend(ctx context.Context, orderID, name string, made []byte) (kept []byte, step makegood.Step, payment makegood.PaymentState, err error) {
+	var owed, intent, uncertain, done int64
+	err = w.QueryRow(ctx, `
+		SELECT steps.name, steps.state, steps.owed_at, steps.intent_at, steps.uncertain_since, steps.done_at, steps.receipt,
+			steps.last_error, steps.attempts, orders.payment
+		FROM steps
+		JOIN orders ON orders.id = steps.order_id
+		WHERE steps.order_id = $1 AND steps.name = $2`+w.store.engine.forUpdate(), orderID, name).
+		Scan(&step.Name, (*string)(&step.State), &owed, &intent, &uncertain, &done, &step.Receipt, &step.LastError,
+			&step.Attempts, (*string)(&payment))
 	if err != nil {
-		return nil, err
+		return nil, step, payment, err
 	}
-	_, err = w.Exec(ctx, `
-		INSERT INTO outgoing (order_id, step, message, made_at)
-		VALUES ($1, $2, $3, $4)`, o.ID, step, made, micros(w.now))
-	return made, err
+	step.OwedAt, step.IntentAt, step.DoneAt = fromMicros(owed), fromMicros(intent), fromMicros(done)
+	step.UncertainSince = fromMicros(uncertain)
+	if step.State != makegood.StepOwed || !released(payment) {
+		return nil, step, payment, nil
+	}
+	isFirst := step.Attempts == 0
+	step.Begin(w.now.Truncate(time.Microsecond))
+	if err := w.Do(ctx, `
+		UPDATE steps
+		SET attempts = $3, intent_at = $4, uncertain_since = $5
+		WHERE order_id = $1 AND name = $2`,
+		orderID, name, step.Attempts, micros(step.IntentAt), micros(step.UncertainSince)); err != nil {
+		return nil, step, payment, err
+	}
+	if isFirst {
+		return made, step, payment, w.Do(ctx, `
+			INSERT INTO outgoing (order_id, step, message, made_at)
+			VALUES ($1, $2, $3, $4)`, orderID, name, made, micros(w.now))
+	}
+	err = w.QueryRow(ctx, `SELECT message FROM outgoing WHERE order_id = $1 AND step = $2`, orderID, name).Scan(&kept)
+	return kept, step, payment, err
 }
+
+// withdraw records that an effect is not owed any more, and returns the step as it is then.
+func (s *Store) withdraw(ctx context.Context, orderID, step string, settle func(*makegood.Order) []makegood.Entry) (makegood.Step, error) {
+	o, err := s.AmendOrder(ctx, makegood.Amendment{
+		OrderID: orderID,
+		Actor:   "system:effects",
+		Change: func(o *makegood.Order, _ func(string) bool) ([]makegood.Entry, error) {
+			if o.Entitlement() == makegood.EntitledFully {
+				return nil, errStillOwed
+			}
+			o.Withdraw(step)
+			return settle(o), nil
+		},
+	})
+	if err != nil {
+		return makegood.Step{}, err
+	}
+	return *o.Step(step), nil
+}
+
+// errStillOwed is a refund that came and failed between two looks; the job runs again.
+var errStillOwed = makegood.Errorf(makegood.Unavailable, "The order changed at the same moment.")
 
 // Outgoing returns what was or will be sent for a step, byte for byte.
 func (s *Store) Outgoing(ctx context.Context, orderID, step string) ([]byte, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +30,8 @@ type postgresEngine struct {
 	stop     chan struct{}
 	done     sync.WaitGroup
 	once     sync.Once
+
+	readingOnly bool
 }
 
 type arrival struct {
@@ -39,7 +42,7 @@ type arrival struct {
 
 const postgresAcceptors = 2
 
-func openPostgres(ctx context.Context, url string, dial DialFunc) (*postgresEngine, error) {
+func openPostgres(ctx context.Context, url string, dial DialFunc, readingOnly bool) (*postgresEngine, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("the database URL cannot be read; write postgres://user@host:5432/name (passwords: use PGPASSWORD or a pgpass file)")
@@ -51,25 +54,87 @@ func openPostgres(ctx context.Context, url string, dial DialFunc) (*postgresEngi
 	config.ConnConfig.RuntimeParams["application_name"] = "makegood"
 	// A server whose default is "off" would acknowledge what a power cut forgets.
 	config.ConnConfig.RuntimeParams["synchronous_commit"] = "on"
+	if readingOnly {
+		config.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	if err := pool.Ping(ctx); err != nil {
+	if err := checkServer(ctx, pool); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("reach the database: %w", err)
+		return nil, err
 	}
-	e := &postgresEngine{pool: pool, arrivals: make(chan *arrival, makegood.WriteQueueMax), stop: make(chan struct{})}
+	e := &postgresEngine{pool: pool, stop: make(chan struct{}), readingOnly: readingOnly}
+	if readingOnly {
+		return e, nil
+	}
+	e.arrivals = make(chan *arrival, makegood.WriteQueueMax)
 	for range postgresAcceptors {
 		e.done.Go(e.acceptLoop)
 	}
 	return e, nil
 }
 
+// checkServer refuses a server that breaks a promise of this package: one that forgets in a power cut what it has
+// acknowledged, or that cannot keep every text.
+func checkServer(ctx context.Context, pool *pgxpool.Pool) error {
+	var flushes, wholePages, encoding string
+	err := pool.QueryRow(ctx, `
+		SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('server_encoding')`).
+		Scan(&flushes, &wholePages, &encoding)
+	if err != nil {
+		return makegood.Wrap(err, makegood.Unavailable, "The PostgreSQL server cannot be reached, or refuses this user or database.")
+	}
+	switch {
+	case flushes != "on":
+		return makegood.Errorf(makegood.Conflict, "The PostgreSQL server runs with fsync = %s: paid orders that were acknowledged "+
+			"would be lost in a power cut. Set fsync = on in its postgresql.conf and restart it.", flushes)
+	case wholePages != "on":
+		return makegood.Errorf(makegood.Conflict, "The PostgreSQL server runs with full_page_writes = %s: a power cut could leave "+
+			"half-written pages in the database. Set full_page_writes = on in its postgresql.conf and reload it.", wholePages)
+	case encoding != "UTF8":
+		return makegood.Errorf(makegood.Conflict, "The PostgreSQL database has the encoding %s, which cannot keep every name. "+
+			"Make it anew: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0.", encoding)
+	}
+	return nil
+}
+
 func (e *postgresEngine) name() string                   { return "postgres" }
 func (e *postgresEngine) forUpdate() string              { return " FOR UPDATE" }
 func (e *postgresEngine) json(parameter string) string   { return "CAST(" + parameter + " AS jsonb)" }
+func (e *postgresEngine) moment() string                 { return "now()" }
 func (e *postgresEngine) ping(ctx context.Context) error { return e.pool.Ping(ctx) }
+
+// migrationLock names the advisory lock of whoever migrates our tables. It spells "makegood".
+const migrationLock int64 = 0x6d61_6b65_676f_6f64
+
+// exclusively holds an advisory lock, of which the server lets go when the transaction or the connection ends.
+func (e *postgresEngine) exclusively(ctx context.Context, fn func() error) error {
+	return pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, migrationLock); err != nil {
+			return err
+		}
+		return fn()
+	})
+}
+
+// sentence explains an error by its SQLSTATE.
+func (e *postgresEngine) sentence(err error) string {
+	var p *pgconn.PgError
+	if !errors.As(err, &p) {
+		return ""
+	}
+	switch p.Code {
+	case "53100": // disk_full
+		return "The disk of the database is full; nothing was changed."
+	case "53300": // too_many_connections
+		return "The database has no connection left for us; nothing was changed."
+	case "25006": // read_only_sql_transaction
+		return "The database is read-only, as a standby is; nothing was changed."
+	}
+	return ""
+}
 
 func (e *postgresEngine) isDuplicate(err error) bool {
 	var p *pgconn.PgError
@@ -86,8 +151,17 @@ func (e *postgresEngine) close() error {
 // write repeats a transaction that PostgreSQL itself asks to repeat (deadlock, serialization) or that met another node
 // creating the same order; anything else is returned.
 func (e *postgresEngine) write(ctx context.Context, fn func(Tx) error) error {
+	if e.readingOnly {
+		return errReadingOnly
+	}
 	for attempt := 1; ; attempt++ {
-		err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error { return runClosure(fn, postgresTx{tx}) })
+		err := pgx.BeginFunc(ctx, e.pool, func(tx pgx.Tx) error {
+			t := &postgresTx{tx: tx}
+			if err := runClosure(fn, t); err != nil {
+				return err
+			}
+			return t.flush(ctx)
+		})
 		if attempt >= 5 || !worthRepeating(err) {
 			return err
 		}
@@ -96,15 +170,23 @@ func (e *postgresEngine) write(ctx context.Context, fn func(Tx) error) error {
 
 func worthRepeating(err error) bool {
 	var p *pgconn.PgError
-	return errors.Is(err, errTwice) || errors.As(err, &p) && (p.Code == "40P01" || p.Code == "40001")
+	return errors.As(err, &p) &&
+		(p.Code == "40P01" || p.Code == "40001" || p.Code == "23505" && p.ConstraintName == "orders_identity")
 }
 
 func (e *postgresEngine) read(ctx context.Context, fn func(Tx) error) error {
 	options := pgx.TxOptions{AccessMode: pgx.ReadOnly, IsoLevel: pgx.RepeatableRead}
-	return pgx.BeginTxFunc(ctx, e.pool, options, func(tx pgx.Tx) error { return fn(postgresTx{tx}) })
+	return pgx.BeginTxFunc(ctx, e.pool, options, func(tx pgx.Tx) error { return fn(&postgresTx{tx: tx}) })
+}
+
+func (e *postgresEngine) look(ctx context.Context, fn func(Tx) error) error {
+	return fn(&postgresTx{tx: e.pool})
 }
 
 func (e *postgresEngine) accept(ctx context.Context, s *Store, event makegood.Event) (bool, error) {
+	if e.readingOnly {
+		return false, errReadingOnly
+	}
 	if s.split {
 		return e.acceptAlone(ctx, s, event)
 	}
@@ -114,7 +196,7 @@ func (e *postgresEngine) accept(ctx context.Context, s *Store, event makegood.Ev
 	case <-e.stop:
 		return false, errClosed
 	default:
-		return false, makegood.Errorf(makegood.Unavailable, "Too many writes are waiting; please repeat in a moment.")
+		return false, errTooMany
 	}
 	select {
 	case err := <-a.result:
@@ -155,22 +237,41 @@ func (e *postgresEngine) acceptLoop() {
 					more = false
 				}
 			}
-			err := e.acceptBatch(batch)
-			for _, a := range batch {
-				a.result <- err
-			}
+			e.acceptAll(batch)
 		}
 	}
 }
 
+// acceptAll keeps a batch and answers everybody in it. When the server refuses what one of them brought, each is tried
+// alone, so that the others do not pay for it.
+func (e *postgresEngine) acceptAll(batch []*arrival) {
+	err := e.acceptBatch(batch)
+	if len(batch) > 1 && refusesData(err) {
+		for _, a := range batch {
+			a.result <- e.acceptBatch([]*arrival{a})
+		}
+		return
+	}
+	for _, a := range batch {
+		a.result <- err
+	}
+}
+
+// refusesData reports whether the server refused a value: bad data (class 22), a broken constraint (23), or one that is
+// too long for an index (54).
+func refusesData(err error) bool {
+	var p *pgconn.PgError
+	return errors.As(err, &p) && (strings.HasPrefix(p.Code, "22") || strings.HasPrefix(p.Code, "23") || strings.HasPrefix(p.Code, "54"))
+}
+
 // acceptBatch keeps a batch in one statement: events whose identity is new, and a job for each of those. The batch is
-// sorted by identity, so that two batches with the same events cannot wait for each other.
+// sorted by identity, so that two batches with the same events do not wait for each other.
 func (e *postgresEngine) acceptBatch(batch []*arrival) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	slices.SortFunc(batch, func(a, b *arrival) int {
 		return cmp.Or(cmp.Compare(a.event.ProviderID, b.event.ProviderID), cmp.Compare(a.event.Source, b.event.Source),
-			cmp.Compare(a.event.Account, b.event.Account))
+			cmp.Compare(a.event.Account, b.event.Account), compareBool(a.event.Live, b.event.Live))
 	})
 	columns := eventColumns(batch)
 	var kept map[string]bool
@@ -216,6 +317,16 @@ func (e *postgresEngine) acceptBatch(batch []*arrival) error {
 	return nil
 }
 
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
 func eventColumns(batch []*arrival) []any {
 	n := len(batch)
 	text := func(field func(makegood.Event) string) []string {
@@ -245,20 +356,96 @@ func eventColumns(batch []*arrival) []any {
 	}
 }
 
-type postgresTx struct{ tx pgx.Tx }
+// postgresTx gathers statements that can wait and sends them with what follows: most of what an order writes goes over in
+// one round trip instead of a dozen.
+type postgresTx struct {
+	tx      pgxRunner
+	waiting pgx.Batch
+}
 
-func (t postgresTx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+// pgxRunner is a transaction, or a pool of connections for looking.
+type pgxRunner interface {
+	Exec(ctx context.Context, query string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
+	SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults
+}
+
+func (t *postgresTx) Do(_ context.Context, query string, args ...any) error {
+	t.waiting.Queue(query, args...)
+	return nil
+}
+
+// flush sends what waits.
+func (t *postgresTx) flush(ctx context.Context) error {
+	if t.waiting.Len() == 0 {
+		return nil
+	}
+	batch := t.waiting
+	t.waiting = pgx.Batch{}
+	return t.tx.SendBatch(ctx, &batch).Close()
+}
+
+func (t *postgresTx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	if err := t.flush(ctx); err != nil {
+		return 0, err
+	}
 	tag, err := t.tx.Exec(ctx, query, args...)
 	return tag.RowsAffected(), err
 }
 
-func (t postgresTx) Query(ctx context.Context, query string, args ...any) (Rows, error) {
+func (t *postgresTx) Query(ctx context.Context, query string, args ...any) (Rows, error) {
+	if err := t.flush(ctx); err != nil {
+		return nil, err
+	}
 	return t.tx.Query(ctx, query, args...)
 }
 
-func (t postgresTx) QueryRow(ctx context.Context, query string, args ...any) Row {
+func (t *postgresTx) QueryAll(ctx context.Context, questions ...question) error {
+	batch := t.waiting
+	t.waiting = pgx.Batch{}
+	written := batch.Len()
+	for _, q := range questions {
+		batch.Queue(q.sql, q.args...)
+	}
+	answers := t.tx.SendBatch(ctx, &batch)
+	err := readAll(answers, written, questions)
+	if closing := answers.Close(); err == nil {
+		err = closing
+	}
+	return err
+}
+
+// readAll reads the answers of a batch: first of what was written, then of the questions.
+func readAll(answers pgx.BatchResults, written int, questions []question) error {
+	for range written {
+		if _, err := answers.Exec(); err != nil {
+			return err
+		}
+	}
+	for _, q := range questions {
+		rows, err := answers.Query()
+		if err != nil {
+			return err
+		}
+		if err := scanAll(rows, q.scan); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *postgresTx) QueryRow(ctx context.Context, query string, args ...any) Row {
+	if err := t.flush(ctx); err != nil {
+		return failedRow{err}
+	}
 	return postgresRow{t.tx.QueryRow(ctx, query, args...)}
 }
+
+// failedRow is the answer to a question that could not be asked.
+type failedRow struct{ err error }
+
+func (r failedRow) Scan(...any) error { return r.err }
 
 type postgresRow struct{ row pgx.Row }
 

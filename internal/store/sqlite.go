@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -28,6 +27,7 @@ type sqliteEngine struct {
 	writer  *sql.DB
 	reader  *sql.DB
 	pending chan *pendingWrite
+	wal     *checkpoints
 	stop    chan struct{}
 	done    sync.WaitGroup
 	lock    *fileLock
@@ -43,19 +43,16 @@ type pendingWrite struct {
 
 // The settings of a connection. busy_timeout comes first, or switching to WAL can fail while another process closes the
 // file. FULL keeps acknowledged events through a power cut; with group commit it costs nothing against NORMAL. 8 MB of
-// page cache measured faster than 64. Checkpoints are made in the background, see checkpoint.
+// page cache measured faster than 64. Checkpoints are made in the background; 8,000 pages are the net below them, for
+// what the queue writes on its own.
 var sqliteSettings = []string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-8192)",
 	"wal_autocheckpoint(8000)", "foreign_keys(ON)", "temp_store(MEMORY)"}
 
-func openSQLite(ctx context.Context, path string, connect Connector) (_ *sqliteEngine, err error) {
-	if path == "" {
-		return nil, errors.New("the database path is empty; write for example sqlite:makegood.db")
-	}
-	if connect == nil {
-		connect = sqlite.NewConnector
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder of the database: %w", err)
+var readingSettings = []string{"busy_timeout(10000)", "query_only(ON)", "cache_size(-8192)"}
+
+func openSQLite(ctx context.Context, path string, o Options) (_ *sqliteEngine, err error) {
+	if path, err = prepareFile(path); err != nil {
+		return nil, err
 	}
 	lock, err := lockFile(path + ".lock")
 	if err != nil {
@@ -67,20 +64,23 @@ func openSQLite(ctx context.Context, path string, connect Connector) (_ *sqliteE
 			err = errors.Join(err, e.closePools(), lock.Release())
 		}
 	}()
-	settings := url.Values{"_txlock": {"immediate"}, "_pragma": sqliteSettings}
-	if e.writer, err = openPool(connect, "file:"+path+"?"+settings.Encode(), 1); err != nil {
+	if err := makeFile(path); err != nil {
+		return nil, err
+	}
+	if e.writer, err = openPool(o.Connector, path, 1, sqliteSettings...); err != nil {
 		return nil, err
 	}
 	if err := e.writer.PingContext(ctx); err != nil {
-		return nil, fmt.Errorf("open the database %s: %w", path, err)
+		return nil, openTrouble(path, err)
 	}
-	if e.reader, err = openPool(connect, "file:"+path+"?"+readingSettings.Encode(), 4); err != nil {
+	if e.reader, err = openPool(o.Connector, path, 4, readingSettings...); err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, fmt.Errorf("keep the database to its owner: %w", err)
+	if e.wal, err = openCheckpoints(o, path); err != nil {
+		return nil, err
 	}
 	e.done.Go(e.writeLoop)
+	e.done.Go(func() { e.wal.run(e.stop) })
 	return e, nil
 }
 
@@ -91,19 +91,23 @@ func openSQLiteReading(ctx context.Context, path string) (*sqliteEngine, error) 
 	}
 	e := &sqliteEngine{stop: make(chan struct{})}
 	var err error
-	if e.reader, err = openPool(sqlite.NewConnector, "file:"+path+"?"+readingSettings.Encode(), 4); err != nil {
+	if e.reader, err = openPool(nil, path, 4, readingSettings...); err != nil {
 		return nil, err
 	}
-	if err := e.ping(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the database %s: %w", path, err), e.closePools())
+	var tables int // unlike SELECT 1 it looks into the file
+	if err := e.reader.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_schema`).Scan(&tables); err != nil {
+		return nil, errors.Join(openTrouble(path, err), e.closePools())
 	}
 	return e, nil
 }
 
-var readingSettings = url.Values{"_pragma": {"busy_timeout(10000)", "query_only(ON)", "cache_size(-8192)"}}
-
-func openPool(connect Connector, dsn string, conns int) (*sql.DB, error) {
-	c, err := connect(dsn)
+func openPool(connect Connector, path string, conns int, settings ...string) (*sql.DB, error) {
+	if connect == nil {
+		connect = sqlite.NewConnector
+	}
+	query := url.Values{"_txlock": {"immediate"}, "_pragma": settings}
+	// The driver reads the path as part of a URL, in which ?, # and % mean something.
+	c, err := connect("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode())
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +123,31 @@ func (e *sqliteEngine) name() string { return "sqlite" }
 func (e *sqliteEngine) forUpdate() string { return "" }
 
 func (e *sqliteEngine) json(parameter string) string { return "jsonb(" + parameter + ")" }
+
+// moment is as fine as what River writes; the column's own default is in whole seconds.
+func (e *sqliteEngine) moment() string { return "datetime('now', 'subsec')" }
+
+// exclusively runs fn: the lock on the file keeps everybody else out.
+func (e *sqliteEngine) exclusively(_ context.Context, fn func() error) error { return fn() }
+
+// sentence explains an error by SQLite's code for it.
+func (e *sqliteEngine) sentence(err error) string {
+	var s *sqlite.Error
+	if !errors.As(err, &s) {
+		return ""
+	}
+	switch s.Code() & 0xff {
+	case sqlite3.SQLITE_FULL:
+		return "The disk of the database is full; nothing was changed."
+	case sqlite3.SQLITE_READONLY:
+		return "The database, or its disk, is read-only; nothing was changed."
+	case sqlite3.SQLITE_IOERR:
+		return "The disk of the database answers with errors; nothing was changed."
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return "The database file is damaged; nothing was changed."
+	}
+	return ""
+}
 
 func (e *sqliteEngine) isDuplicate(err error) bool {
 	var s *sqlite.Error
@@ -139,6 +168,9 @@ func (e *sqliteEngine) close() error {
 
 func (e *sqliteEngine) closePools() error {
 	var errs []error
+	if e.wal != nil {
+		errs = append(errs, e.wal.db.Close())
+	}
 	for _, db := range []*sql.DB{e.reader, e.writer} {
 		if db != nil {
 			errs = append(errs, db.Close())
@@ -151,7 +183,7 @@ func (e *sqliteEngine) closePools() error {
 // caller's provider repeats, and nobody waits without an end.
 func (e *sqliteEngine) write(ctx context.Context, fn func(Tx) error) error {
 	if e.pending == nil {
-		return errors.New("the database was opened for reading only")
+		return errReadingOnly
 	}
 	w := &pendingWrite{ctx: ctx, fn: fn, result: make(chan error, 1)}
 	select {
@@ -159,7 +191,7 @@ func (e *sqliteEngine) write(ctx context.Context, fn func(Tx) error) error {
 	case <-e.stop:
 		return errClosed
 	default:
-		return makegood.Errorf(makegood.Unavailable, "Too many writes are waiting; please repeat in a moment.")
+		return errTooMany
 	}
 	select {
 	case err := <-w.result:
@@ -176,17 +208,18 @@ func (e *sqliteEngine) write(ctx context.Context, fn func(Tx) error) error {
 	}
 }
 
-var errClosed = makegood.Errorf(makegood.Unavailable, "The store is closed; the server is stopping.")
-
 // writeLoop commits what has gathered while the last commit ran. It does not linger for more: that was measured slower.
 func (e *sqliteEngine) writeLoop() {
 	for {
 		select {
 		case <-e.stop:
 			return
+		case <-e.wal.rest:
+			checkpoint(e.writer)
 		case first := <-e.pending:
 			batch := e.gather(first)
 			err := e.commit(batch)
+			e.wal.wrote(len(batch))
 			for _, w := range batch {
 				if w.err == nil {
 					w.err = err
@@ -274,6 +307,10 @@ func (e *sqliteEngine) read(ctx context.Context, fn func(Tx) error) error {
 	return fn(sqliteTx{ctx, tx})
 }
 
+func (e *sqliteEngine) look(ctx context.Context, fn func(Tx) error) error {
+	return fn(sqliteTx{ctx, e.reader})
+}
+
 // accept shares the writing goroutine's commit with everybody who waits.
 func (e *sqliteEngine) accept(ctx context.Context, s *Store, event makegood.Event) (isNew bool, err error) {
 	err = e.write(ctx, func(tx Tx) error {
@@ -290,7 +327,28 @@ func (e *sqliteEngine) accept(ctx context.Context, s *Store, event makegood.Even
 // sqliteTx ignores the contexts of its callers in favour of the transaction's own, see within.
 type sqliteTx struct {
 	ctx context.Context
-	tx  *sql.Tx
+	tx  sqlRunner
+}
+
+// sqlRunner is a transaction, or a pool of connections for looking.
+type sqlRunner interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func (t sqliteTx) Do(ctx context.Context, query string, args ...any) error {
+	_, err := t.Exec(ctx, query, args...)
+	return err
+}
+
+func (t sqliteTx) QueryAll(ctx context.Context, questions ...question) error {
+	for _, q := range questions {
+		if err := each(ctx, t, q.scan, q.sql, q.args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t sqliteTx) Exec(_ context.Context, query string, args ...any) (int64, error) {

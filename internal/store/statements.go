@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql/driver"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -54,52 +56,79 @@ func (c *keepingConn) statement(ctx context.Context, query string) (*keptStateme
 }
 
 // positional replaces $1, $2, … by ? and tells which argument each ? takes. The driver finds the argument of a named
-// parameter by comparing names one by one, which is slow; that of a ? by its place. Text in quotes is left alone.
+// parameter by comparing names one by one, which is slow; that of a ? by its place. What is quoted or a comment is left
+// alone, and so is a text that has parameters of another kind.
 func positional(query string) (string, []int) {
-	if !strings.Contains(query, "$1") {
+	if !strings.Contains(query, "$") {
 		return query, nil
 	}
 	var text strings.Builder
 	var ordinals []int
-	var quote byte
-	for i := 0; i < len(query); i++ {
-		c := query[i]
-		switch {
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '\'' || c == '"':
-			quote = c
-		case c == '$':
-			j := i + 1
-			for j < len(query) && query[j] >= '0' && query[j] <= '9' {
-				j++
-			}
-			if n, err := strconv.Atoi(query[i+1 : j]); err == nil {
-				ordinals = append(ordinals, n)
+	for i := 0; i < len(query); {
+		n := len(inert(query[i:]))
+		if n == 0 {
+			n = 1
+			if c := query[i]; c == '?' || c == '@' || c == ':' {
+				return query, nil
+			} else if number := digits(query[i+1:]); c == '$' && number != "" {
+				ordinal, err := strconv.Atoi(number)
+				if err != nil || ordinal == 0 {
+					return query, nil
+				}
+				ordinals = append(ordinals, ordinal)
 				text.WriteByte('?')
-				i = j - 1
+				i += 1 + len(number)
 				continue
 			}
 		}
-		text.WriteByte(c)
+		text.WriteString(query[i : i+n])
+		i += n
+	}
+	if ordinals == nil {
+		return query, nil
 	}
 	return text.String(), ordinals
 }
 
-func (s *keptStatement) arrange(args []driver.NamedValue) []driver.NamedValue {
+// inert returns the quoted text or the comment that s starts with, or "". A quote within quotes is doubled, which is as
+// good as two quoted texts side by side. What is not closed goes on to the end.
+func inert(s string) string {
+	for _, kind := range []struct{ open, close string }{{"'", "'"}, {`"`, `"`}, {"`", "`"}, {"[", "]"}, {"--", "\n"}, {"/*", "*/"}} {
+		rest, ok := strings.CutPrefix(s, kind.open)
+		if !ok {
+			continue
+		}
+		if end := strings.Index(rest, kind.close); end >= 0 {
+			return s[:len(kind.open)+end+len(kind.close)]
+		}
+		return s
+	}
+	return ""
+}
+
+func digits(s string) string {
+	n := 0
+	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+		n++
+	}
+	return s[:n]
+}
+
+// arrange puts the arguments in the order in which the statement wants them. Too few or too many are a mistake, which
+// PostgreSQL would refuse too.
+func (s *keptStatement) arrange(args []driver.NamedValue) ([]driver.NamedValue, error) {
 	if s.ordinals == nil {
-		return args
+		return args, nil
+	}
+	if want := slices.Max(s.ordinals); want != len(args) {
+		return nil, fmt.Errorf("the statement wants %d arguments, not %d", want, len(args))
 	}
 	arranged := make([]driver.NamedValue, len(s.ordinals))
 	for i, n := range s.ordinals {
-		if n <= len(args) {
-			arranged[i] = args[n-1]
-		}
+		arranged[i] = args[n-1]
 		arranged[i].Ordinal = i + 1
 	}
-	return arranged
+	return arranged, nil
 }
 
 func (s *keptStatement) release() error {
@@ -115,7 +144,10 @@ func (c *keepingConn) ExecContext(ctx context.Context, query string, args []driv
 	if err != nil {
 		return nil, err
 	}
-	result, err := s.Stmt.(driver.StmtExecContext).ExecContext(ctx, s.arrange(args))
+	var result driver.Result
+	if args, err = s.arrange(args); err == nil {
+		result, err = s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+	}
 	if closing := s.release(); err == nil {
 		err = closing
 	}
@@ -128,7 +160,10 @@ func (c *keepingConn) QueryContext(ctx context.Context, query string, args []dri
 		return nil, err
 	}
 	s.busy = true
-	rows, err := s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, s.arrange(args))
+	var rows driver.Rows
+	if args, err = s.arrange(args); err == nil {
+		rows, err = s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+	}
 	if err != nil {
 		_ = s.release() // the statement's own error counts
 		return nil, err

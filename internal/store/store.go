@@ -43,6 +43,8 @@ type Options struct {
 	// PlantSplitAccept keeps an event and its job in two commits. It is a bug, planted to prove that the crash matrix
 	// sees it, and nothing else sets it.
 	PlantSplitAccept bool
+
+	checkpointEvery int // writes between two checkpoints of SQLite; checkpointEvery when 0
 }
 
 // engine is what differs between SQLite and PostgreSQL.
@@ -51,12 +53,20 @@ type engine interface {
 	write(ctx context.Context, fn func(Tx) error) error
 	// read runs fn against what is committed.
 	read(ctx context.Context, fn func(Tx) error) error
+	// look runs fn without a transaction: each of its questions sees what is committed when it is asked.
+	look(ctx context.Context, fn func(Tx) error) error
 	// accept keeps the events with their jobs, sharing a commit with other callers, and reports which were new.
 	accept(ctx context.Context, s *Store, e makegood.Event) (isNew bool, err error)
 	// forUpdate is the clause that locks a selected row until the end of the transaction.
 	forUpdate() string
 	// json is the expression that turns the text parameter into the type of River's JSON columns.
 	json(parameter string) string
+	// moment is the expression for the time of a job that is due now.
+	moment() string
+	// exclusively runs fn while no other process runs one on the same database. It is for migrations.
+	exclusively(ctx context.Context, fn func() error) error
+	// sentence says what err, recognised by its code, means to a person; "" when that is not special.
+	sentence(err error) string
 	// isDuplicate reports whether err is a violation of a unique key, recognised by its code.
 	isDuplicate(err error) bool
 	name() string
@@ -66,9 +76,21 @@ type engine interface {
 
 // Tx is a transaction on either engine. Parameters are $1, $2, …
 type Tx interface {
+	// Do runs a statement of which nobody needs to know how many rows it changed. It may be sent later, together with what
+	// follows; then its error is that of what follows, or of the commit.
+	Do(ctx context.Context, sql string, args ...any) error
+	// QueryAll asks several questions at once.
+	QueryAll(ctx context.Context, questions ...question) error
 	Exec(ctx context.Context, sql string, args ...any) (rows int64, err error)
 	Query(ctx context.Context, sql string, args ...any) (Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) Row
+}
+
+// question is a query whose rows are scanned one by one.
+type question struct {
+	sql  string
+	args []any
+	scan func(Rows) error
 }
 
 // Rows is a result of many rows. Close is idempotent and happens by itself at the end.
@@ -100,9 +122,9 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	var err error
 	switch {
 	case strings.HasPrefix(url, "sqlite:"):
-		s.engine, err = openSQLite(ctx, strings.TrimPrefix(url, "sqlite:"), o.Connector)
+		s.engine, err = openSQLite(ctx, strings.TrimPrefix(url, "sqlite:"), o)
 	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
-		s.engine, err = openPostgres(ctx, url, o.DialFunc)
+		s.engine, err = openPostgres(ctx, url, o.DialFunc, false)
 	default:
 		return nil, errors.New(`the database must be "sqlite:PATH" or "postgres://…"`)
 	}
@@ -114,16 +136,25 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 
 // OpenReading opens the database of a URL for looking only, beside a server that is running. Every writing method fails.
 func OpenReading(ctx context.Context, url string) (*Store, error) {
-	path, isSQLite := strings.CutPrefix(url, "sqlite:")
-	if !isSQLite {
-		return Open(ctx, url, Options{})
+	s := &Store{now: time.Now, random: rand.Reader, woken: func(string) {}}
+	var err error
+	if path, isSQLite := strings.CutPrefix(url, "sqlite:"); isSQLite {
+		s.engine, err = openSQLiteReading(ctx, path)
+	} else {
+		s.engine, err = openPostgres(ctx, url, nil, true)
 	}
-	e, err := openSQLiteReading(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{engine: e, now: time.Now, random: rand.Reader, woken: func(string) {}}, nil
+	return s, nil
 }
+
+// What a write is answered with that cannot even begin.
+var (
+	errClosed      = makegood.Errorf(makegood.Unavailable, "The store is closed; the server is stopping.")
+	errTooMany     = makegood.Errorf(makegood.Unavailable, "Too many writes are waiting; please repeat in a moment.")
+	errReadingOnly = makegood.Errorf(makegood.Internal, "The database was opened for reading only.")
+)
 
 // Close ends all connections and lets go of the lock. Writes that wait are answered with an error.
 func (s *Store) Close() error { return s.engine.close() }
@@ -142,7 +173,7 @@ func (s *Store) write(ctx context.Context, fn func(w *writing) error) error {
 		return fn(w)
 	})
 	if err != nil {
-		return asUnavailable(err)
+		return s.unavailable(err)
 	}
 	for queue := range w.queues {
 		s.woken(queue)
@@ -152,16 +183,26 @@ func (s *Store) write(ctx context.Context, fn func(w *writing) error) error {
 
 // read runs fn against what is committed.
 func (s *Store) read(ctx context.Context, fn func(tx Tx) error) error {
-	return asUnavailable(s.engine.read(ctx, fn))
+	return s.unavailable(s.engine.read(ctx, fn))
 }
 
-// asUnavailable marks what the database says as makegood.Unavailable; errors of our own keep their code.
-func asUnavailable(err error) error {
+// look asks without a transaction, for where a whole picture is not needed: on PostgreSQL that saves two round trips.
+func (s *Store) look(ctx context.Context, fn func(tx Tx) error) error {
+	return s.unavailable(s.engine.look(ctx, fn))
+}
+
+// unavailable marks what the database says as makegood.Unavailable; errors of our own keep their kind.
+func (s *Store) unavailable(err error) error {
 	var own *makegood.Error
-	if err == nil || errors.As(err, &own) || errors.Is(err, context.Canceled) {
+	var permanent *makegood.Permanent
+	if err == nil || errors.As(err, &own) || errors.As(err, &permanent) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return makegood.Wrap(err, makegood.Unavailable, "The store cannot be reached just now; nothing was changed.")
+	sentence := s.engine.sentence(err)
+	if sentence == "" {
+		sentence = "The store cannot be reached just now; nothing was changed."
+	}
+	return makegood.Wrap(err, makegood.Unavailable, sentence)
 }
 
 // writing is one transaction that changes things: it shares one time and collects the queues to wake.

@@ -23,6 +23,18 @@ var start = time.Date(2026, 3, 4, 5, 6, 7, 89_000, time.UTC)
 // open gives a store whose schema is ready, the queue's included.
 func open(t testing.TB, url string, o store.Options) *store.Store {
 	t.Helper()
+	s := openBare(t, url, o)
+	writer, reader := s.SQLite()
+	db := queue.Database{SQLiteWriter: writer, SQLiteReader: reader, Postgres: s.Postgres()}
+	if err := errors.Join(s.Migrate(t.Context()), queue.Migrate(t.Context(), db)); err != nil {
+		t.Fatalf("migrate: %v", err)
+	}
+	return s
+}
+
+// openBare gives a store as it is found, and closes it with the test.
+func openBare(t testing.TB, url string, o store.Options) *store.Store {
+	t.Helper()
 	if o.Now == nil {
 		o.Now = func() time.Time { return start }
 	}
@@ -35,11 +47,6 @@ func open(t testing.TB, url string, o store.Options) *store.Store {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	writer, reader := s.SQLite()
-	db := queue.Database{SQLiteWriter: writer, SQLiteReader: reader, Postgres: s.Postgres()}
-	if err := errors.Join(s.Migrate(t.Context()), queue.Migrate(t.Context(), db)); err != nil {
-		t.Fatalf("migrate: %v", err)
-	}
 	return s
 }
 
