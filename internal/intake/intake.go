@@ -71,7 +71,7 @@ func (i *Intake) Receive(w http.ResponseWriter, r *http.Request) error {
 	result := "new"
 	if !isNew {
 		result = "repeated"
-		i.log.Info("delivery is known already", "source", source.Name(), "event", event.ProviderID)
+		i.log.Debug("delivery is known already", "source", source.Name(), "event", event.ProviderID)
 	}
 	i.deliveries.With(source.Name(), result).Inc()
 	w.Header().Set("Content-Type", "application/json")

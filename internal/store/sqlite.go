@@ -35,10 +35,12 @@ type sqliteEngine struct {
 }
 
 type pendingWrite struct {
-	ctx    context.Context
-	fn     func(Tx) error
-	err    error
-	result chan error
+	ctx context.Context
+	fn  func(Tx) error
+	// isSimple: fn hardly ever fails, so that repeating its neighbours when it does is cheaper than a savepoint each time.
+	isSimple bool
+	err      error
+	result   chan error
 }
 
 // The settings of a connection. busy_timeout comes first, or switching to WAL can fail while another process closes the
@@ -182,10 +184,13 @@ func (e *sqliteEngine) closePools() error {
 // write hands fn to the writing goroutine and waits for the commit. A full queue is makegood.Unavailable at once: the
 // caller's provider repeats, and nobody waits without an end.
 func (e *sqliteEngine) write(ctx context.Context, fn func(Tx) error) error {
+	return e.submit(&pendingWrite{ctx: ctx, fn: fn, result: make(chan error, 1)})
+}
+
+func (e *sqliteEngine) submit(w *pendingWrite) error {
 	if e.pending == nil {
 		return errReadingOnly
 	}
-	w := &pendingWrite{ctx: ctx, fn: fn, result: make(chan error, 1)}
 	select {
 	case e.pending <- w:
 	case <-e.stop:
@@ -245,10 +250,31 @@ func (e *sqliteEngine) gather(first *pendingWrite) []*pendingWrite {
 
 // commit runs the batch in one transaction. A closure's own error is left in its err; the returned error is that of the
 // transaction as a whole, which nobody in the batch survives.
-func (e *sqliteEngine) commit(batch []*pendingWrite) (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+func (e *sqliteEngine) commit(batch []*pendingWrite) error {
+	err := e.try(batch, false)
+	if errors.Is(err, errUnguarded) {
+		return e.try(batch, true)
+	}
+	return err
+}
+
+// errUnguarded is a simple closure that failed outside a savepoint: what it did before cannot be told from the rest.
+var errUnguarded = errors.New("a closure without a savepoint failed")
+
+// try commits the batch. Simple closures run without a savepoint of their own, unless all are to be guarded: a savepoint
+// costs two statements, which is as much as keeping an event.
+func (e *sqliteEngine) try(batch []*pendingWrite, guardAll bool) error {
+	// Only the waiting for the connection, which the queue uses too, is bounded. The statements must not have a context
+	// that can end: the driver would watch it from a goroutine for each of them, and an interrupted one rolls back all.
+	waiting, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	tx, err := e.writer.BeginTx(ctx, nil)
+	conn, err := e.writer.Conn(waiting)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer conn.Close() // gives it back
+	ctx := context.Background()
+	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -259,7 +285,11 @@ func (e *sqliteEngine) commit(batch []*pendingWrite) (err error) {
 			w.err = w.ctx.Err()
 			continue
 		}
-		if err := within(ctx, tx, w); err != nil {
+		if w.isSimple && !guardAll {
+			if w.err = runClosure(w.fn, sqliteTx{ctx, tx}); w.err != nil {
+				return errUnguarded
+			}
+		} else if err := within(ctx, tx, w); err != nil {
 			return err
 		}
 	}
@@ -313,14 +343,15 @@ func (e *sqliteEngine) look(ctx context.Context, fn func(Tx) error) error {
 
 // accept shares the writing goroutine's commit with everybody who waits.
 func (e *sqliteEngine) accept(ctx context.Context, s *Store, event makegood.Event) (isNew bool, err error) {
-	err = e.write(ctx, func(tx Tx) error {
+	keep := func(tx Tx) error {
 		w := &writing{Tx: tx, store: s, now: s.now()}
-		isNew, err = w.keepEvent(ctx, event)
-		if err != nil || !isNew || s.split {
+		var err error
+		if isNew, err = w.keepEvent(ctx, event); err != nil || !isNew || s.split {
 			return err
 		}
 		return w.enqueue(ctx, makegood.InterpretJob(event.ID))
-	})
+	}
+	err = e.submit(&pendingWrite{ctx: ctx, fn: keep, isSimple: true, result: make(chan error, 1)})
 	return isNew, err
 }
 

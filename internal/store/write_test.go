@@ -130,8 +130,9 @@ func TestWriteIsolation(t *testing.T) {
 		if err := errs["b refuses after it wrote"]; !errors.Is(err, refused) {
 			t.Errorf("Write of a closure that refuses = %v, want its error", err)
 		}
-		if permanent := (*makegood.Permanent)(nil); !errors.As(errs["d panics after it wrote"], &permanent) {
-			t.Errorf("Write of a closure that panics = %v, want a permanent error", errs["d panics after it wrote"])
+		permanent := (*makegood.Permanent)(nil)
+		if err := errs["d panics after it wrote"]; !errors.As(err, &permanent) || errors.Is(err, makegood.Unavailable) {
+			t.Errorf("Write of a closure that panics = %v, want a permanent error that promises no better luck", err)
 		}
 		if err := errs["e breaks a constraint"]; !errors.Is(err, makegood.Unavailable) {
 			t.Errorf("Write that breaks a constraint = %v, want unavailable", err)
