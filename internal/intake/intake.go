@@ -4,7 +4,6 @@ package intake
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -75,7 +74,14 @@ func (i *Intake) Receive(w http.ResponseWriter, r *http.Request) error {
 	}
 	i.deliveries.With(source.Name(), result).Inc()
 	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(map[string]string{"received": result})
+	_, err = w.Write(answers[result])
+	return err
+}
+
+// answers are what a provider reads, made once: this is the one place of the house where a microsecond is paid for.
+var answers = map[string][]byte{
+	"new":      []byte(`{"received":"new"}` + "\n"),
+	"repeated": []byte(`{"received":"repeated"}` + "\n"),
 }
 
 // readBody reads the raw bytes. A body that announces more than the cap is refused before a byte of it is read.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -37,10 +38,25 @@ type sqliteEngine struct {
 type pendingWrite struct {
 	ctx context.Context
 	fn  func(Tx) error
-	// isSimple: fn hardly ever fails, so that repeating its neighbours when it does is cheaper than a savepoint each time.
-	isSimple bool
+	// delivery is set for a delivery that is to be kept: it hardly ever fails, so that repeating its neighbours when it does
+	// is cheaper than a savepoint each time, and its job is made together with those of the others.
+	delivery *delivery
 	err      error
 	result   chan error
+}
+
+// delivery is an event that is to be kept with its job.
+type delivery struct {
+	store *Store
+	event makegood.Event
+	isNew bool
+}
+
+// keep keeps the event, and reports whether it needs a job.
+func (d *delivery) keep(ctx context.Context, tx Tx) (needsJob bool, err error) {
+	w := &writing{Tx: tx, store: d.store}
+	d.isNew, err = w.keepEvent(ctx, d.event)
+	return err == nil && d.isNew && !d.store.split, err
 }
 
 // The settings of a connection. busy_timeout comes first, or switching to WAL can fail while another process closes the
@@ -258,11 +274,11 @@ func (e *sqliteEngine) commit(batch []*pendingWrite) error {
 	return err
 }
 
-// errUnguarded is a simple closure that failed outside a savepoint: what it did before cannot be told from the rest.
-var errUnguarded = errors.New("a closure without a savepoint failed")
+// errUnguarded is a delivery that failed outside a savepoint: what it did before cannot be told from the rest.
+var errUnguarded = errors.New("a delivery without a savepoint failed")
 
-// try commits the batch. Simple closures run without a savepoint of their own, unless all are to be guarded: a savepoint
-// costs two statements, which is as much as keeping an event.
+// try commits the batch. Deliveries are kept without a savepoint, and their jobs are made in one statement, unless all are
+// to be guarded: a savepoint costs two statements, which is as much as keeping an event.
 func (e *sqliteEngine) try(batch []*pendingWrite, guardAll bool) error {
 	// Only the waiting for the connection, which the queue uses too, is bounded. The statements must not have a context
 	// that can end: the driver would watch it from a goroutine for each of them, and an interrupted one rolls back all.
@@ -280,18 +296,29 @@ func (e *sqliteEngine) try(batch []*pendingWrite, guardAll bool) error {
 	}
 	// A rollback after a commit or after SQLite's own rollback (disk full) has nothing left to do.
 	defer tx.Rollback() //nolint:errcheck
+	var arrived []string
 	for _, w := range batch {
 		if w.ctx.Err() != nil { // whoever asked has gone; nothing of it was done
 			w.err = w.ctx.Err()
 			continue
 		}
-		if w.isSimple && !guardAll {
-			if w.err = runClosure(w.fn, sqliteTx{ctx, tx}); w.err != nil {
-				return errUnguarded
+		if w.delivery == nil || guardAll {
+			if err := within(ctx, tx, w); err != nil {
+				return err
 			}
-		} else if err := within(ctx, tx, w); err != nil {
-			return err
+			continue
 		}
+		w.err = nil
+		needsJob, err := w.delivery.keep(ctx, sqliteTx{ctx, tx})
+		if err != nil {
+			return errUnguarded
+		}
+		if needsJob {
+			arrived = append(arrived, w.delivery.event.ID)
+		}
+	}
+	if err := enqueueArrived(ctx, tx, arrived); err != nil {
+		return errUnguarded
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -315,6 +342,22 @@ func within(ctx context.Context, tx *sql.Tx, w *pendingWrite) error {
 		return fmt.Errorf("release savepoint: %w", err)
 	}
 	return nil
+}
+
+// enqueueArrived makes the interpret jobs of the events, as writing.enqueue would one by one.
+func enqueueArrived(ctx context.Context, tx *sql.Tx, events []string) error {
+	if len(events) == 0 {
+		return nil
+	}
+	ids, err := json.Marshal(events)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
+		INSERT INTO river_job (args, kind, max_attempts, queue, created_at, scheduled_at)
+		SELECT jsonb_object('event', value), $2, $3, $4, datetime('now', 'subsec'), datetime('now', 'subsec')
+		FROM json_each($1)`, string(ids), makegood.JobInterpret, riverAttemptsMax, makegood.QueuePayments)
+	return err
 }
 
 // runClosure turns a panic of a closure (a broken invariant) into its error, so that the neighbours are kept and the
@@ -343,16 +386,16 @@ func (e *sqliteEngine) look(ctx context.Context, fn func(Tx) error) error {
 
 // accept shares the writing goroutine's commit with everybody who waits.
 func (e *sqliteEngine) accept(ctx context.Context, s *Store, event makegood.Event) (isNew bool, err error) {
-	keep := func(tx Tx) error {
-		w := &writing{Tx: tx, store: s, now: s.now()}
-		var err error
-		if isNew, err = w.keepEvent(ctx, event); err != nil || !isNew || s.split {
+	d := &delivery{store: s, event: event}
+	alone := func(tx Tx) error { // when it has to be guarded
+		needsJob, err := d.keep(ctx, tx)
+		if err != nil || !needsJob {
 			return err
 		}
-		return w.enqueue(ctx, makegood.InterpretJob(event.ID))
+		return (&writing{Tx: tx, store: s}).enqueue(ctx, makegood.InterpretJob(event.ID))
 	}
-	err = e.submit(&pendingWrite{ctx: ctx, fn: keep, isSimple: true, result: make(chan error, 1)})
-	return isNew, err
+	err = e.submit(&pendingWrite{ctx: ctx, fn: alone, delivery: d, result: make(chan error, 1)})
+	return d.isNew, err
 }
 
 // sqliteTx ignores the contexts of its callers in favour of the transaction's own, see within.
