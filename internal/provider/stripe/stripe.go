@@ -6,8 +6,8 @@
 // is enough, and from the API (api.go) when it is not. [Stripe.Ask] goes straight to the API and ends in the same reading,
 // so that both ways tell the same fact of the same session.
 //
-// There is no SDK in it: stripe-go accepts an empty secret and future timestamps, and refuses events of other API versions
-// (reference/payments.md, section 0). It is an oracle in the tests.
+// There is no SDK in it: stripe-go accepts an empty secret and future timestamps, and refuses events of other API versions.
+// It is an oracle in the tests.
 package stripe
 
 import (
