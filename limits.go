@@ -23,8 +23,8 @@ const (
 	LinesMax    = 100
 	QuantityMax = 1000
 	FactsMax    = 1000
-	// JobTimeout bounds one run of a job, and JobRescueAfter is when a run that never came back is taken up again.
-	// Together with the 30 s period of the queue's rescuer a lost job runs again within a minute.
+	// JobTimeout bounds one run of a job, and JobRescueAfter is when a run that never came back is taken up again. Every
+	// node looks for such runs five times in that time, so a lost job runs again within half a minute.
 	JobTimeout     = 20 * time.Second
 	JobRescueAfter = 25 * time.Second
 	// ListMax caps every listing; a caller pages with a cursor.

@@ -71,7 +71,7 @@ type Queue struct {
 // The pace of the queue. A job made on this node is announced in-process; polling is the net for those of other nodes and
 // for retries that come due.
 const (
-	fetchCooldown = 5 * time.Millisecond // between two fetches of a queue; River's default of 100 ms is the idle latency
+	fetchCooldown = 2 * time.Millisecond // between two fetches of a queue; River's default of 100 ms would be in every order
 	fetchPoll     = time.Second
 	// River keeps finished jobs for a while; ours carry nothing that the event, the step and the audit do not tell.
 	finishedKept = time.Hour

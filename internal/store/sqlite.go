@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -229,7 +230,8 @@ func (e *sqliteEngine) submit(w *pendingWrite) error {
 	}
 }
 
-// writeLoop commits what has gathered while the last commit ran. It does not linger for more: that was measured slower.
+// writeLoop commits what has gathered while the last commit ran. It does not wait for more by the clock: that was measured
+// slower.
 func (e *sqliteEngine) writeLoop() {
 	for {
 		select {
@@ -253,16 +255,23 @@ func (e *sqliteEngine) writeLoop() {
 
 func (e *sqliteEngine) gather(first *pendingWrite) []*pendingWrite {
 	batch := []*pendingWrite{first}
-	for len(batch) < makegood.WriteBatchMax {
+	for quiet := 0; len(batch) < makegood.WriteBatchMax && quiet < gatherRounds; {
 		select {
 		case w := <-e.pending:
 			batch = append(batch, w)
+			quiet = 0
 		default:
-			return batch
+			// Those who are about to write get the processor once more; it costs nothing when there are none.
+			runtime.Gosched()
+			quiet++
 		}
 	}
 	return batch
 }
+
+// gatherRounds is how often the writer lets others run before it commits. Without it, the first of many who come together
+// gets a commit of its own and the others wait for two (measured: a tenth of the intake at 64 connections).
+const gatherRounds = 20
 
 // commit runs the batch in one transaction. A closure's own error is left in its err; the returned error is that of the
 // transaction as a whole, which nobody in the batch survives.
