@@ -416,14 +416,15 @@ func (s *Store) FindOrders(ctx context.Context, quoted string) ([]makegood.Order
 	if normal, err := makegood.NormalizeKey(quoted); err == nil {
 		key = normal
 	}
+	// PostgreSQL guesses that an address has thousands of orders; the limit inside keeps it from reading all of them.
 	return s.listOrders(ctx, `
-		WHERE id IN (
-			SELECT id FROM orders WHERE id = $1
+		JOIN (
+			SELECT id AS order_id FROM orders WHERE id = $1
 			UNION SELECT id FROM orders WHERE session_id = $1
 			UNION SELECT id FROM orders WHERE payment_id = $1 AND payment_id <> ''
-			UNION SELECT id FROM orders WHERE LOWER(email) = LOWER($1) AND email <> ''
+			UNION SELECT id FROM (SELECT id FROM orders WHERE LOWER(email) = LOWER($1) AND email <> '' LIMIT $3) AS mailed
 			UNION SELECT order_id FROM licenses WHERE license_key = $2
-			UNION SELECT order_id FROM licenses WHERE id = $1)
+			UNION SELECT order_id FROM licenses WHERE id = $1) AS named ON named.order_id = orders.id
 		ORDER BY id DESC
 		LIMIT $3`, quoted, key, makegood.ListMax)
 }
