@@ -20,9 +20,6 @@ const stripeMockVersion = "v0.203.0"
 // parameters and wrong values with 400. It remembers nothing, so that is all it can tell.
 func TestStripeMockAcceptsOurCalls(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("stripe-mock takes half a minute to build the first time")
-	}
 	base := startStripeMock(t)
 	s := newStripe(t, base, nil)
 	for _, product := range []string{"az-900", "dp-203", "yen-1"} {
