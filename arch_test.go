@@ -25,6 +25,7 @@ var floors = [][]string{
 	{"internal/outbound"},
 	{"internal/mail"},
 	{"internal/provider", "internal/config"}, // contracts
+	{"internal/provider/extract"},            // what adapters read bodies with
 	{"internal/provider/stripe"},             // adapters
 	{"internal/intake", "internal/interpret", "internal/fulfill", "internal/queue"}, // stations
 	{"internal/store", "internal/api", "internal/simulate"},

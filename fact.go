@@ -20,15 +20,18 @@ const (
 	FactDisputed     FactKind = "disputed"      // ObjectID is the dispute
 	FactDisputeWon   FactKind = "dispute_won"
 	FactDisputeLost  FactKind = "dispute_lost"
+	FactRenewed      FactKind = "renewed" // ObjectID is the invoice; Until is how long it pays for
+	FactEnded        FactKind = "ended"   // ObjectID is the subscription; Until is when it ends
 )
 
 // FactKinds lists every kind once.
 func FactKinds() []FactKind {
 	return []FactKind{FactAwaiting, FactPaid, FactFailed, FactExpired, FactRefunded, FactRefundFailed,
-		FactDisputed, FactDisputeWon, FactDisputeLost}
+		FactDisputed, FactDisputeWon, FactDisputeLost, FactRenewed, FactEnded}
 }
 
-// OrderKey is what makes an order one: the checkout session of an account, in one mode, at one source.
+// OrderKey is what makes an order one: the checkout session of an account, in one mode, at one source. SessionID is "" in
+// a fact whose provider does not say of which session it tells: its way back to the order is by its references.
 type OrderKey struct {
 	Source    string
 	Account   string
@@ -54,13 +57,17 @@ type Line struct {
 // Fact is what happened, once. Source, Kind and ObjectID identify it: two events can tell of one change, and one payment
 // can have two refunds.
 type Fact struct {
-	Key        OrderKey
-	Kind       FactKind
-	ObjectID   string
-	PaymentID  string // the provider's payment, the way back from refunds and disputes
+	Key       OrderKey
+	Kind      FactKind
+	ObjectID  string
+	PaymentID string // the provider's payment, the way back from refunds and disputes
+	// References are other ids by which the provider knows this sale, such as its charge, invoice or subscription. With
+	// PaymentID they are the way back of a fact that has no session, in whatever order the two arrive.
+	References []string
 	Amount     Money
 	Customer   Customer
 	Lines      []Line
+	Until      time.Time // the provider's clock: how long a renewal pays for, or when a subscription ends
 	OccurredAt time.Time // the provider's clock: shown, never used to decide
 	EventID    string    // our id of the first event that told; "" when we asked the provider ourselves
 	// Contradicted is set when the same fact was told in two ways that differ in money or goods.
@@ -70,7 +77,7 @@ type Fact struct {
 func (f Fact) same(g Fact) bool { return f.Kind == g.Kind && f.ObjectID == g.ObjectID }
 
 func (f Fact) equal(g Fact) bool {
-	return slices.Equal(f.Lines, g.Lines) && f.Key == g.Key && f.same(g) && f.PaymentID == g.PaymentID && f.Amount == g.Amount &&
+	return slices.Equal(f.Lines, g.Lines) && slices.Equal(f.References, g.References) && f.Until.Equal(g.Until) && f.Key == g.Key && f.same(g) && f.PaymentID == g.PaymentID && f.Amount == g.Amount &&
 		f.Customer == g.Customer && f.OccurredAt.Equal(g.OccurredAt) && f.Contradicted == g.Contradicted
 }
 
@@ -101,10 +108,33 @@ func (f Fact) join(g Fact) Fact {
 		joined.Customer = g.Customer
 	}
 	joined.PaymentID = max(f.PaymentID, g.PaymentID)
+	joined.References = union(f.References, g.References)
+	if g.Until.After(f.Until) {
+		joined.Until = g.Until
+	}
 	if f.OccurredAt.IsZero() || !g.OccurredAt.IsZero() && g.OccurredAt.Before(f.OccurredAt) {
 		joined.OccurredAt = g.OccurredAt
 	}
 	return joined
+}
+
+// union is the sorted set of both.
+func union(a, b []string) []string {
+	if len(a) == 0 && len(b) == 0 {
+		return nil
+	}
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// Ways are all the references of a fact: its payment and the others, sorted, each once.
+func (f Fact) Ways() []string {
+	ways := union(f.References, nil)
+	if f.PaymentID != "" {
+		ways = union(ways, []string{f.PaymentID})
+	}
+	return ways
 }
 
 // joinLines takes the longer list, and of lists of one length the maximum of each field of each line.

@@ -21,6 +21,10 @@ var exponents = map[string]int{
 	"bhd": 3, "jod": 3, "kwd": 3, "omr": 3, "tnd": 3,
 }
 
+// CurrencyDigits is how many digits stand after the point in amounts of a currency: 2 for dollars, 0 for yen. It is 2 for
+// a currency that is not known.
+func CurrencyDigits(currency string) int { return exponent(currency) }
+
 func exponent(currency string) int {
 	if e, ok := exponents[currency]; ok {
 		return e

@@ -80,7 +80,7 @@ func receiver(b *testing.B, url string) (address string) {
 		b.Fatal(err)
 	}
 	source, err := stripe.New(stripe.Options{Name: "stripe", APIKey: secret.New(demo.StripeKey),
-		WebhookSecrets: []secret.Value{secret.New(demo.WebhookSecret)}, HTTP: outbound.New(outbound.Options{}),
+		WebhookSecrets: provider.Active(secret.New(demo.WebhookSecret)), HTTP: outbound.New(outbound.Options{}),
 		Catalogue: makegood.Catalogue{}, Now: time.Now})
 	if err != nil {
 		b.Fatal(err)

@@ -29,7 +29,7 @@ func newSources(c *config.Config, way *outbound.Client, now func() time.Time) (m
 		switch s.Provider {
 		case "stripe":
 			source, err = stripe.New(stripe.Options{Name: s.Name, Live: s.Live, Account: s.Account, APIKey: s.APIKey,
-				WebhookSecrets: s.WebhookSecrets, BaseURL: s.APIBase, HTTP: way, Catalogue: c.Catalogue, Now: now})
+				WebhookSecrets: provider.Active(s.WebhookSecrets...), BaseURL: s.APIBase, HTTP: way, Catalogue: c.Catalogue, Now: now})
 		default:
 			err = fmt.Errorf("provider %q is not known", s.Provider)
 		}

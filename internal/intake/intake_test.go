@@ -81,7 +81,7 @@ type door struct {
 
 func newDoor(t *testing.T) *door {
 	t.Helper()
-	source, err := stripe.New(stripe.Options{Name: "stripe", WebhookSecrets: []secret.Value{secret.New(signingSecret)}})
+	source, err := stripe.New(stripe.Options{Name: "stripe", WebhookSecrets: provider.Active(secret.New(signingSecret))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -430,7 +430,7 @@ func TestReceiveOrder(t *testing.T) {
 // Many deliveries of one event at the same moment are one event, on both engines.
 func TestReceiveTogether(t *testing.T) {
 	t.Parallel()
-	source, err := stripe.New(stripe.Options{Name: "stripe", WebhookSecrets: []secret.Value{secret.New(signingSecret)}})
+	source, err := stripe.New(stripe.Options{Name: "stripe", WebhookSecrets: provider.Active(secret.New(signingSecret))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,16 +5,20 @@ package provider
 import (
 	"context"
 	"fmt"
+	"iter"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/secret"
 )
 
 // Delivery is one HTTP request that claims to come from a provider.
 type Delivery struct {
 	Header     http.Header
-	Body       []byte // the raw bytes: any re-serialisation breaks a signature
+	Query      url.Values // of the address it came to: where a provider signs nothing, a secret in the address stands in
+	Body       []byte     // the raw bytes: any re-serialisation breaks a signature
 	ReceivedAt time.Time
 }
 
@@ -34,10 +38,32 @@ type Source interface {
 	Interpret(ctx context.Context, event makegood.Event) (Reading, error)
 }
 
+// Secret is one secret that may have signed a delivery.
+type Secret struct {
+	Value secret.Value
+	// NotAfter is the last moment at which it proves anything; zero is for ever. Afterwards it is only recognised, so that
+	// a delivery signed with it can be told from a forged one.
+	NotAfter time.Time
+}
+
+// Active makes secrets without an end.
+func Active(values ...secret.Value) []Secret {
+	list := make([]Secret, len(values))
+	for i, v := range values {
+		list[i] = Secret{Value: v}
+	}
+	return list
+}
+
+// Proves reports whether the secret may prove a delivery that is received at a time.
+func (s Secret) Proves(at time.Time) bool { return s.NotAfter.IsZero() || !at.After(s.NotAfter) }
+
 // Reading is what an event says.
 type Reading struct {
-	Facts []makegood.Fact // all of one order
-	Note  string          // why there are none, for people
+	// Facts are all of one order. Either all of them name its session, or none does: then each names references, and they
+	// are those of one sale.
+	Facts []makegood.Fact
+	Note  string // why there are none, for people
 }
 
 // Seller creates checkouts. It is an optional ability of a Source.
@@ -71,6 +97,27 @@ type Asker interface {
 	Ask(ctx context.Context, sessionID string) (Reading, error)
 }
 
+// Transmitter names single deliveries. It is an optional ability of a Source whose provider gives each transmission an id
+// that the signature covers: one id with two bodies is an attack.
+type Transmitter interface {
+	// Transmission returns the id of a proved delivery, or "".
+	Transmission(d Delivery) string
+}
+
+// Lister lists what the provider could not deliver. It is an optional ability of a Source.
+type Lister interface {
+	// Undelivered yields the bodies of events since a time that were not, or not yet, delivered, each as a webhook would
+	// have brought it, so that Identify knows it as the same event. It stops at the first error.
+	Undelivered(ctx context.Context, since time.Time) iter.Seq2[[]byte, error]
+}
+
+// Finder finds sessions by what a customer can quote. It is an optional ability of a Source.
+type Finder interface {
+	// Find returns the session ids of a payment, or of a customer's e-mail address, at most makegood.ListMax, newest first.
+	// What the provider does not know is an empty list.
+	Find(ctx context.Context, quoted string) ([]string, error)
+}
+
 // Checker tells whether the provider can be reached with our credentials. It is an optional ability of a Source.
 type Checker interface {
 	// Check makes one cheap, read-only call.
@@ -86,7 +133,24 @@ const (
 	ReasonMismatch  Reason = "mismatch"  // well formed, but made with none of our secrets, or over another body
 	ReasonTooOld    Reason = "too_old"   // made with our secret, too long ago
 	ReasonFuture    Reason = "future"    // made with our secret, in our future: somebody's clock is wrong
+	ReasonRetired   Reason = "retired"   // made with a secret of ours after its not_after
+	// What intake finds out about a mismatch by trying on.
+	ReasonAltered     Reason = "altered"      // genuine before something on the way changed the body
+	ReasonOtherSource Reason = "other_source" // signed with the secret of another source of ours, such as the other mode's
+	ReasonTwoBodies   Reason = "two_bodies"   // one transmission id, and another body than before: an attack
 )
+
+// CheckAge compares a signed time with the time of receipt: an error when they are further apart than
+// makegood.SignatureTolerance, both ends included.
+func CheckAge(received, signed time.Time) error {
+	switch age := received.Sub(signed); {
+	case age > makegood.SignatureTolerance:
+		return &SignatureError{Reason: ReasonTooOld, Skew: age}
+	case age < -makegood.SignatureTolerance:
+		return &SignatureError{Reason: ReasonFuture, Skew: -age}
+	}
+	return nil
+}
 
 // SignatureError is a delivery that was not proved. It is makegood.BadSignature.
 type SignatureError struct {

@@ -22,7 +22,7 @@ import (
 // Verification tells the suite how a provider signs.
 type Verification struct {
 	// New makes a source that knows these secrets, all active.
-	New func(secrets ...string) (provider.Source, error)
+	New func(secrets ...provider.Secret) (provider.Source, error)
 	// Sign returns the headers of a genuine delivery that is signed with each of the secrets, as during a roll. It is
 	// best made with the provider's own library, which then is an oracle for ours. A provider that cannot sign twice
 	// signs with the last.
@@ -53,16 +53,26 @@ func (v Verification) Run(t *testing.T) {
 	t.Run("every bit of the body", v.bodyBits)
 	t.Run("other bodies", v.otherBodies)
 	t.Run("letters in the other case", v.otherCase)
+	t.Run("every byte of the secret", v.secretBytes)
+	t.Run("a secret past its time", v.retired)
 	t.Run("many at once", v.concurrent)
 }
 
 func (v Verification) source(t *testing.T, secrets ...string) provider.Source {
 	t.Helper()
-	s, err := v.New(secrets...)
+	s, err := v.New(provider.Active(values(secrets)...)...)
 	if err != nil {
 		t.Fatalf("New with %d secrets: %v", len(secrets), err)
 	}
 	return s
+}
+
+func values(secrets []string) []secret.Value {
+	list := make([]secret.Value, len(secrets))
+	for i, s := range secrets {
+		list[i] = secret.New(s)
+	}
+	return list
 }
 
 func (v Verification) delivery(h http.Header, body []byte) provider.Delivery {
@@ -103,7 +113,7 @@ func (v Verification) accepted(t *testing.T, s provider.Source, d provider.Deliv
 
 func (v Verification) withoutSecret(t *testing.T) {
 	for _, secrets := range [][]string{nil, {""}, {v.Secrets[0], ""}, {"", v.Secrets[0]}} {
-		if _, err := v.New(secrets...); err == nil {
+		if _, err := v.New(provider.Active(values(secrets)...)...); err == nil {
 			t.Errorf("New with the secrets %q gave a source; an empty secret would accept forged events", secrets)
 		}
 	}
@@ -272,6 +282,46 @@ func (v Verification) otherCase(t *testing.T) {
 			v.rejected(t, s, v.delivery(h, v.Body), name+" in another case")
 		}
 	}
+}
+
+// secretBytes knows a secret that differs in one byte: nothing that was signed with the true one may be proved. A secret
+// that is refused as malformed is as good.
+func (v Verification) secretBytes(t *testing.T) {
+	genuine := v.Secrets[0]
+	d := v.delivery(v.Sign(v.Body, v.Now, genuine), v.Body)
+	refused := 0
+	for i := range len(genuine) {
+		for _, other := range []byte{genuine[i] ^ 1, genuine[i] + 1, genuine[i] ^ 0x40} {
+			mutant := []byte(genuine)
+			mutant[i] = other
+			s, err := v.New(provider.Secret{Value: secret.New(string(mutant))})
+			if err != nil {
+				refused++
+				continue
+			}
+			v.rejected(t, s, d, fmt.Sprintf("a delivery where byte %d of our secret is another", i), provider.ReasonMismatch)
+		}
+	}
+	if refused == 3*len(genuine) {
+		t.Error("every mutant of the secret was refused, so none was tried")
+	}
+}
+
+func (v Verification) retired(t *testing.T) {
+	old, next := v.Secrets[0], v.Secrets[1]
+	retiring := func(notAfter time.Time) provider.Source {
+		s, err := v.New(provider.Secret{Value: secret.New(next)}, provider.Secret{Value: secret.New(old), NotAfter: notAfter})
+		if err != nil {
+			t.Fatalf("New with a retiring secret: %v", err)
+		}
+		return s
+	}
+	d := v.delivery(v.Sign(v.Body, v.Now, old), v.Body)
+	v.accepted(t, retiring(v.Now), d, "a delivery in the last moment of its secret", old)
+	v.rejected(t, retiring(v.Now.Add(-time.Microsecond)), d, "a delivery just after the last moment of its secret", provider.ReasonRetired)
+	forged := v.delivery(v.Sign([]byte("{}"), v.Now, old), v.Body)
+	v.rejected(t, retiring(v.Now.Add(-time.Microsecond)), forged, "a forgery, which must not be told that a secret is retired", provider.ReasonMismatch)
+	v.accepted(t, retiring(v.Now.Add(-time.Hour)), v.delivery(v.Sign(v.Body, v.Now, next), v.Body), "the new secret beside a retired one", next)
 }
 
 func swapCase(r rune) rune {

@@ -13,6 +13,7 @@ import (
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/outbound"
 	"github.com/makegood/makegood/internal/provider"
+	"github.com/makegood/makegood/internal/provider/extract"
 )
 
 // APIVersion is the version of Stripe's API in which we ask, whatever the account's default is: an answer must not change
@@ -48,7 +49,7 @@ func (s *Stripe) do(ctx context.Context, c call) (gjson.Result, error) {
 	if resp.Status != http.StatusOK {
 		return gjson.Result{}, s.refusal(resp)
 	}
-	answer, ok := parseObject(resp.Body)
+	answer, ok := extract.Object(resp.Body)
 	if !ok {
 		return gjson.Result{}, makegood.Errorf(makegood.ProviderFailed, "Stripe answered with something that cannot be read (request %s).", requestID(resp))
 	}
@@ -128,7 +129,7 @@ func (s *Stripe) retrieve(ctx context.Context, id string) (session, error) {
 	if err != nil {
 		return session{}, err
 	}
-	if identifier(answer.Get("id")) != id {
+	if extract.Identifier(answer.Get("id")) != id {
 		return session{}, makegood.Errorf(makegood.ProviderFailed, "Stripe answered with another session than was asked for.")
 	}
 	t := readSession(answer)
@@ -144,7 +145,7 @@ func (s *Stripe) moreItems(ctx context.Context, path string, items []gjson.Resul
 	for more := true; more && len(items) <= makegood.LinesMax; {
 		query := url.Values{"limit": {fmt.Sprint(linePageSize)}}
 		if len(items) > 0 {
-			query.Set("starting_after", identifier(items[len(items)-1].Get("id")))
+			query.Set("starting_after", extract.Identifier(items[len(items)-1].Get("id")))
 		}
 		page, err := s.do(ctx, call{method: http.MethodGet, path: path + "/line_items", query: query})
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/provider"
+	"github.com/makegood/makegood/internal/provider/extract"
 )
 
 // CreateCheckout creates a session in payment mode with one line: the product's price at Stripe, if the catalogue has one
@@ -33,7 +34,7 @@ func (s *Stripe) CreateCheckout(ctx context.Context, r provider.CheckoutRequest)
 	if !t.isOf(s.live) {
 		return provider.Checkout{}, makegood.Errorf(makegood.Unavailable, "The API key of source %s is not of %s mode.", s.name, modeName(s.live))
 	}
-	return provider.Checkout{SessionID: t.id(), URL: target.String(), ExpiresAt: moment(answer.Get("expires_at"))}, nil
+	return provider.Checkout{SessionID: t.id(), URL: target.String(), ExpiresAt: extract.Moment(answer.Get("expires_at"))}, nil
 }
 
 func checkRequest(r provider.CheckoutRequest) error {
@@ -45,7 +46,7 @@ func checkRequest(r provider.CheckoutRequest) error {
 		return makegood.Errorf(makegood.Invalid, "The quantity must be from 1 to %d.", makegood.QuantityMax)
 	case price.Minor < 0 || len(price.Currency) != 3:
 		return makegood.Errorf(makegood.Invalid, "The product %s has no valid price.", r.Product.Code)
-	case len(r.IdempotencyKey) > idempotencyKeyMax || !isPlain(r.IdempotencyKey):
+	case len(r.IdempotencyKey) > idempotencyKeyMax || !extract.IsPlain(r.IdempotencyKey):
 		return makegood.Errorf(makegood.Invalid, "The idempotency key must be at most %d printable characters without blanks.", idempotencyKeyMax)
 	}
 	return nil

@@ -1,14 +1,10 @@
 package stripe
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"strings"
-	"time"
-
 	"github.com/tidwall/gjson"
 
 	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/provider/extract"
 )
 
 // thinObject is what a thin event calls itself: it carries ids only, and the object is fetched from the API.
@@ -25,18 +21,18 @@ const thinObject = "v2.core.event"
 func (s *Stripe) Identify(body []byte) makegood.Event {
 	e := makegood.Event{Source: s.name, Payload: body}
 	top := readEnvelope(body)
-	e.ProviderID, e.Type = identifier(top.id), identifier(top.kind)
-	e.APIVersion = identifier(top.apiVersion)
+	e.ProviderID, e.Type = extract.Identifier(top.id), extract.Identifier(top.kind)
+	e.APIVersion = extract.Identifier(top.apiVersion)
 	e.Account = accountOf(top)
 	e.Live = top.livemode.Type == gjson.True
-	e.CreatedAt = moment(top.created)
+	e.CreatedAt = extract.Moment(top.created)
 	if top.isThin() {
-		e.ObjectID = identifier(top.related.Get("id"))
+		e.ObjectID = extract.Identifier(top.related.Get("id"))
 	} else {
-		e.ObjectID = identifier(top.subject().Get("id"))
+		e.ObjectID = extract.Identifier(top.subject().Get("id"))
 	}
 	if e.ProviderID == "" {
-		e.ProviderID, e.Type = hashed(body), ""
+		e.ProviderID, e.Type = extract.Hashed(body), ""
 	}
 	return e
 }
@@ -54,7 +50,7 @@ func (e envelope) subject() gjson.Result { return e.data.Get("object") }
 // readEnvelope walks the top level once. A body that cannot be read gives an empty envelope.
 func readEnvelope(body []byte) envelope {
 	var e envelope
-	root, ok := parseObject(body)
+	root, ok := extract.Object(body)
 	if !ok {
 		return e
 	}
@@ -94,36 +90,6 @@ func (e *envelope) place(name string) *gjson.Result {
 	return nil
 }
 
-// parseObject reads a JSON object that is valid and not nested beyond reason.
-func parseObject(body []byte) (gjson.Result, bool) {
-	if isNestedBeyond(body, nestingMax) || !gjson.ValidBytes(body) {
-		return gjson.Result{}, false
-	}
-	root := gjson.ParseBytes(body)
-	return root, root.IsObject()
-}
-
-// isNestedBeyond counts brackets outside of strings, before anything recursive looks at them.
-func isNestedBeyond(body []byte, limit int) bool {
-	depth, inString := 0, false
-	for i := 0; i < len(body); i++ {
-		switch c := body[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			if depth++; depth > limit {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
-}
-
 // accountOf returns the connected account of an event. One that cannot be read becomes its hash and not "": it must not
 // pass for the account that owns the source.
 func accountOf(e envelope) string {
@@ -134,47 +100,8 @@ func accountOf(e envelope) string {
 	if !said.Exists() || said.Type == gjson.Null {
 		return ""
 	}
-	if account := identifier(said); account != "" {
+	if account := extract.Identifier(said); account != "" {
 		return account
 	}
-	return hashed([]byte(said.Raw))
-}
-
-// identifier returns a string of 1 to 255 printable ASCII bytes, or "" for everything else. Whatever it returns can be
-// stored, logged and put into a URL path after escaping.
-func identifier(r gjson.Result) string {
-	if r.Type != gjson.String || len(r.Str) > identifierBytesMax || !isPlain(r.Str) {
-		return ""
-	}
-	return strings.Clone(r.Str) // so that an id does not keep a whole body in memory
-}
-
-// idOf returns the id of something that is given as its id or, when expanded, as an object.
-func idOf(r gjson.Result) string {
-	if r.IsObject() {
-		r = r.Get("id")
-	}
-	return identifier(r)
-}
-
-// moment reads Unix seconds, and the RFC 3339 of thin events. What it cannot read is the zero time.
-func moment(r gjson.Result) time.Time {
-	if r.Type == gjson.String {
-		t, err := time.Parse(time.RFC3339, r.Str)
-		if err != nil || t.Year() < 1970 {
-			return time.Time{}
-		}
-		return t.UTC().Truncate(time.Microsecond)
-	}
-	const year9999 = 253402300799
-	seconds, ok := whole(r)
-	if !ok || seconds > year9999 {
-		return time.Time{}
-	}
-	return time.Unix(seconds, 0).UTC()
-}
-
-func hashed(b []byte) string {
-	sum := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(sum[:16])
+	return extract.Hashed([]byte(said.Raw))
 }

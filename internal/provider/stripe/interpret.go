@@ -10,6 +10,7 @@ import (
 
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/provider"
+	"github.com/makegood/makegood/internal/provider/extract"
 )
 
 // The types of event that change an order.
@@ -66,7 +67,7 @@ func (s *Stripe) notOurs(event makegood.Event, top envelope) string {
 	switch {
 	case event.Source != s.name:
 		return fmt.Sprintf("It came through the source %q and not through %q.", event.Source, s.name)
-	case event.Type == "" || !top.isThin() && identifier(top.object) != "event":
+	case event.Type == "" || !top.isThin() && extract.Identifier(top.object) != "event":
 		return "The body is not an event that can be read; it is kept as it came."
 	case event.Live != s.live || (top.livemode.Type == gjson.True) != s.live:
 		return fmt.Sprintf("It is in %s mode, and the source %q is in %s mode.", modeName(event.Live), s.name, modeName(s.live))
@@ -105,8 +106,8 @@ func unhandledNote(eventType string) string {
 
 // interpretThin fetches the session of a thin event. Thin events carry no state, so the state of the session decides.
 func (s *Stripe) interpretThin(ctx context.Context, event makegood.Event, top envelope) (provider.Reading, error) {
-	id := identifier(top.related.Get("id"))
-	if identifier(top.related.Get("type")) != "checkout.session" || id == "" {
+	id := extract.Identifier(top.related.Get("id"))
+	if extract.Identifier(top.related.Get("type")) != "checkout.session" || id == "" {
 		return provider.Reading{Note: unhandledNote(event.Type)}, nil
 	}
 	t, err := s.retrieve(ctx, id)

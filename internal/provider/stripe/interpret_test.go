@@ -79,7 +79,7 @@ const sessionPath = "GET /v1/checkout/sessions/cs_test_x"
 func newStripe(t testing.TB, baseURL string, change func(*stripe.Options)) *stripe.Stripe {
 	t.Helper()
 	o := stripe.Options{
-		Name: "stripe", APIKey: secret.New(apiKey), WebhookSecrets: []secret.Value{secret.New(oldSecret)}, BaseURL: baseURL,
+		Name: "stripe", APIKey: secret.New(apiKey), WebhookSecrets: provider.Active(secret.New(oldSecret)), BaseURL: baseURL,
 		HTTP: outbound.New(outbound.Options{AllowPrivate: true}), Catalogue: catalogue, Now: func() time.Time { return now },
 	}
 	if change != nil {

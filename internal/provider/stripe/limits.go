@@ -8,12 +8,6 @@ const (
 	signatureHeaderBytesMax = 4096
 	// timestampDigitsMax caps the digits of the signed time. Unix seconds have 10; twelve reach the year 33658.
 	timestampDigitsMax = 12
-	// identifierBytesMax caps every id and type. Stripe documents at most 255 characters for the id of an object.
-	identifierBytesMax = 255
-	// emailBytesMax is the longest address that can be delivered to (RFC 5321, 4.5.3.1.3, less the angle brackets).
-	emailBytesMax = 254
-	// textBytesMax caps names and labels, which are for people only.
-	textBytesMax = 250
 	// idempotencyKeyMax is Stripe's limit of an Idempotency-Key, in characters.
 	idempotencyKeyMax = 255
 	// linePageSize is Stripe's largest page of a list.
@@ -22,7 +16,4 @@ const (
 	snoozeDefault = 2 * time.Second
 	// snoozeMin keeps a Retry-After of zero from becoming a busy loop.
 	snoozeMin = time.Second
-	// nestingMax caps how deep JSON may be nested before it is not read. Stripe's bodies reach about 10; a body of a
-	// million brackets would grow the stack of a recursive reader to hundreds of megabytes.
-	nestingMax = 128
 )

@@ -4,6 +4,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/provider/extract"
 )
 
 // The keys under which CreateCheckout writes into a session what it offered. They come back with every event and every
@@ -45,11 +46,11 @@ func (s *Stripe) agreedLine(t session) (makegood.Line, bool) {
 	}
 	quantity := int64(1)
 	if told := t.metadata(metadataQuantity); told != "" {
-		if quantity, ok = wholeText(told); !ok || quantity < 1 || quantity > makegood.QuantityMax {
+		if quantity, ok = extract.WholeText(told); !ok || quantity < 1 || quantity > makegood.QuantityMax {
 			return makegood.Line{}, false
 		}
 	}
-	minor, ok := wholeText(t.metadata(metadataUnitAmount))
+	minor, ok := extract.WholeText(t.metadata(metadataUnitAmount))
 	if !ok {
 		return makegood.Line{}, false
 	}
@@ -77,7 +78,7 @@ func (s *Stripe) readLine(t session, item gjson.Result) makegood.Line {
 	line := makegood.Line{Label: labelOf(item), Quantity: quantityOf(item)}
 	line.Subtotal, line.Agreed = pricesOf(item)
 	price := priceOf(item)
-	if p, ok := s.catalogue.ByProviderPrice(s.name, idOf(price)); ok {
+	if p, ok := s.catalogue.ByProviderPrice(s.name, extract.ID(price)); ok {
 		line.Product = p.Code
 	} else if p, ok := s.product(metadataOf(price, metadataProduct)); ok {
 		line.Product = p.Code
@@ -101,14 +102,14 @@ func priceOf(item gjson.Result) gjson.Result {
 
 func labelOf(item gjson.Result) string {
 	s := session{json: item}
-	return s.first(plainText, "description", "custom.name", "price.product.name", "price.nickname", "plan.nickname",
+	return s.first(extract.Text, "description", "custom.name", "price.product.name", "price.nickname", "plan.nickname",
 		"sku.attributes.name", "price.id", "plan.id", "sku.id", "price", "plan", "sku", "id")
 }
 
 // quantityOf returns 0 for a quantity that is missing, and one more than is allowed for any larger one; settling refuses
 // both.
 func quantityOf(item gjson.Result) int {
-	n, ok := whole(item.Get("quantity"))
+	n, ok := extract.Whole(item.Get("quantity"))
 	if !ok {
 		return 0
 	}
@@ -121,13 +122,13 @@ func pricesOf(item gjson.Result) (subtotal, agreed makegood.Money) {
 		return displayPrices(item)
 	}
 	price := priceOf(item)
-	if minor, ok := whole(price.Get("unit_amount")); ok {
-		if currency, ok := currencyOf(price.Get("currency")); ok {
+	if minor, ok := extract.Whole(price.Get("unit_amount")); ok {
+		if currency, ok := extract.Currency(price.Get("currency")); ok {
 			agreed = makegood.Money{Minor: minor, Currency: currency}
 		}
 	}
-	if minor, ok := whole(item.Get("amount_subtotal")); ok {
-		if currency, ok := currencyOf(item.Get("currency")); ok {
+	if minor, ok := extract.Whole(item.Get("amount_subtotal")); ok {
+		if currency, ok := extract.Currency(item.Get("currency")); ok {
 			subtotal = makegood.Money{Minor: minor, Currency: currency}
 		}
 	}
@@ -140,8 +141,8 @@ func isDisplayItem(item gjson.Result) bool {
 }
 
 func displayPrices(item gjson.Result) (subtotal, agreed makegood.Money) {
-	minor, ok := whole(item.Get("amount"))
-	currency, isCurrency := currencyOf(item.Get("currency"))
+	minor, ok := extract.Whole(item.Get("amount"))
+	currency, isCurrency := extract.Currency(item.Get("currency"))
 	if !ok || !isCurrency {
 		return makegood.Money{}, makegood.Money{}
 	}

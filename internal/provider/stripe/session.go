@@ -2,14 +2,11 @@ package stripe
 
 import (
 	"regexp"
-	"strconv"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
 
 	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/provider/extract"
 )
 
 // session is a Checkout Session as some version of the API tells it: in the body of an event of any version since
@@ -32,11 +29,11 @@ func readSession(json gjson.Result) session {
 	return t
 }
 
-func (t session) id() string            { return identifier(t.json.Get("id")) }
-func (t session) mode() string          { return identifier(t.json.Get("mode")) }
-func (t session) status() string        { return identifier(t.json.Get("status")) }
-func (t session) paymentStatus() string { return identifier(t.json.Get("payment_status")) }
-func (t session) paymentID() string     { return idOf(t.json.Get("payment_intent")) }
+func (t session) id() string            { return extract.Identifier(t.json.Get("id")) }
+func (t session) mode() string          { return extract.Identifier(t.json.Get("mode")) }
+func (t session) status() string        { return extract.Identifier(t.json.Get("status")) }
+func (t session) paymentStatus() string { return extract.Identifier(t.json.Get("payment_status")) }
+func (t session) paymentID() string     { return extract.ID(t.json.Get("payment_intent")) }
 
 // isOf reports whether the session is of a mode; one that does not tell is of either, because the event around it told.
 func (t session) isOf(live bool) bool {
@@ -52,8 +49,8 @@ func (t session) isOf(live bool) bool {
 // amount is what the customer pays in all, after discounts and taxes. Sessions of 2019 have no total: there were no
 // discounts then, and the items add up to it.
 func (t session) amount() (makegood.Money, bool) {
-	currency, ok := currencyOf(t.json.Get("currency"))
-	if minor, isWhole := whole(t.json.Get("amount_total")); isWhole && ok {
+	currency, ok := extract.Currency(t.json.Get("currency"))
+	if minor, isWhole := extract.Whole(t.json.Get("amount_total")); isWhole && ok {
 		return makegood.Money{Minor: minor, Currency: currency}, true
 	}
 	if t.json.Get("amount_total").Exists() || !t.json.Get("display_items").IsArray() {
@@ -77,8 +74,8 @@ func sumOf(items []gjson.Result) (makegood.Money, bool) {
 
 // subtotal is the sum of all items before discounts and taxes.
 func (t session) subtotal() (makegood.Money, bool) {
-	minor, isWhole := whole(t.json.Get("amount_subtotal"))
-	currency, ok := currencyOf(t.json.Get("currency"))
+	minor, isWhole := extract.Whole(t.json.Get("amount_subtotal"))
+	currency, ok := extract.Currency(t.json.Get("currency"))
 	return makegood.Money{Minor: minor, Currency: currency}, isWhole && ok
 }
 
@@ -87,8 +84,8 @@ func (t session) subtotal() (makegood.Money, bool) {
 // the name with the shipping address, if at all.
 func (t session) customer() makegood.Customer {
 	return makegood.Customer{
-		Email: t.first(address, "customer_details.email", "customer_email", "customer.email"),
-		Name: t.first(plainText, "customer_details.name", "customer_details.individual_name", "customer_details.business_name",
+		Email: t.first(extract.Address, "customer_details.email", "customer_email", "customer.email"),
+		Name: t.first(extract.Text, "customer_details.name", "customer_details.individual_name", "customer_details.business_name",
 			"collected_information.shipping_details.name", "shipping_details.name", "shipping.name", "customer.name"),
 	}
 }
@@ -107,7 +104,7 @@ func (t session) first(read func(gjson.Result) string, paths ...string) string {
 func (t session) metadata(key string) string { return metadataOf(t.json, key) }
 
 func metadataOf(object gjson.Result, key string) string {
-	return identifier(object.Get("metadata").Get(key))
+	return extract.Identifier(object.Get("metadata").Get(key))
 }
 
 var sessionID = regexp.MustCompile(`^cs_(test|live)_[A-Za-z0-9]{1,200}$`)
@@ -119,55 +116,4 @@ func sessionMode(id string) (live, ok bool) {
 		return false, false
 	}
 	return m[1] == "live", true
-}
-
-// whole reads a JSON number that is a whole one from 0 to the largest int64. Amounts are never read through a float.
-func whole(r gjson.Result) (int64, bool) {
-	return wholeText(r.Raw) // of anything but a number it has quotes, brackets or letters
-}
-
-func wholeText(s string) (int64, bool) {
-	if s == "" || s[0] == '+' || s[0] == '-' {
-		return 0, false
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	return n, err == nil
-}
-
-// currencyOf reads three letters as lower case; early versions of the API wrote some in upper case.
-func currencyOf(r gjson.Result) (string, bool) {
-	s := strings.ToLower(identifier(r))
-	if len(s) != 3 || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz") != "" {
-		return "", false
-	}
-	return s, true
-}
-
-// address reads an e-mail address. One that could not be written to, or that would break a mail's header, is none: then
-// the goods are shown on the page only.
-func address(r gjson.Result) string {
-	if r.Type != gjson.String {
-		return ""
-	}
-	s := strings.TrimSpace(r.Str)
-	at := strings.LastIndexByte(s, '@')
-	if at < 1 || at == len(s)-1 || len(s) > emailBytesMax || !utf8.ValidString(s) || strings.ContainsFunc(s, isBlankOrControl) {
-		return ""
-	}
-	return strings.Clone(s)
-}
-
-func isBlankOrControl(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }
-
-// plainText reads text for people: valid UTF-8 on one line, cut to textBytesMax.
-func plainText(r gjson.Result) string {
-	if r.Type != gjson.String {
-		return ""
-	}
-	s := strings.ToValidUTF8(r.Str, "�")
-	s = strings.Join(strings.FieldsFunc(s, isBlankOrControl), " ")
-	if len(s) > textBytesMax {
-		s = strings.ToValidUTF8(s[:textBytesMax], "")
-	}
-	return strings.Clone(s)
 }

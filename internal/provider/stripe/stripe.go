@@ -40,7 +40,7 @@ type Options struct {
 	// only events that tell everything themselves can be read.
 	APIKey secret.Value
 	// WebhookSecrets are all secrets that may have signed a delivery: two while one is being rolled.
-	WebhookSecrets []secret.Value
+	WebhookSecrets []provider.Secret
 	// BaseURL is for tests and the simulation; default DefaultBaseURL.
 	BaseURL string
 	// HTTP is the way out; nil is a client with the defaults of package outbound.
@@ -111,7 +111,7 @@ func (o Options) problems() error {
 	complain(o.Name == "", "stripe: a source needs a name")
 	complain(len(o.WebhookSecrets) == 0, "stripe: source %q has no webhook secret; nothing could be proved", o.Name)
 	for i, v := range o.WebhookSecrets {
-		complain(v.Empty(), "stripe: webhook secret %d of source %q is empty; an empty secret would accept forged events", i, o.Name)
+		complain(v.Value.Empty(), "stripe: webhook secret %d of source %q is empty; an empty secret would accept forged events", i, o.Name)
 	}
 	complain(o.Account != "" && !accountID.MatchString(o.Account), "stripe: the account of source %q is not of the form acct_…", o.Name)
 	complain(isOtherMode(o.APIKey, o.Live), "stripe: the API key of source %q is of the other mode than the source", o.Name)

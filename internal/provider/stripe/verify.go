@@ -11,7 +11,7 @@ import (
 
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/provider"
-	"github.com/makegood/makegood/internal/secret"
+	"github.com/makegood/makegood/internal/provider/extract"
 )
 
 // SignatureHeader is the header with which Stripe proves a delivery.
@@ -28,6 +28,7 @@ const SignatureHeader = "Stripe-Signature"
 //     sign with several secrets and one good signature is enough; other schemes (v0) are never looked at;
 //   - the MAC is HMAC-SHA256 over t, a full stop and the body, under the whole secret with its whsec_ prefix; every secret
 //     is tried against every v1, without leaving early, so that time tells nothing about which matched;
+//   - a secret past its not-after proves nothing, and who still signs with it is told so;
 //   - only a delivery that was signed with our secret is told that it is too old or from the future. Anybody else is told
 //     that nothing matched.
 //
@@ -44,33 +45,26 @@ func (s *Stripe) Verify(d provider.Delivery) (fingerprint string, err error) {
 	if !h.parse(values[0]) {
 		return "", &provider.SignatureError{Reason: provider.ReasonMalformed}
 	}
+	received := d.ReceivedAt
+	if received.IsZero() {
+		received = s.now()
+	}
 	var proof *signer
 	for _, secret := range s.signers {
-		if secret.signed(&h, d.Body) && proof == nil {
+		if secret.signed(&h, d.Body) && (proof == nil || !proof.secret.Proves(received)) {
 			proof = secret
 		}
 	}
 	if proof == nil {
 		return "", &provider.SignatureError{Reason: provider.ReasonMismatch}
 	}
-	received := d.ReceivedAt
-	if received.IsZero() {
-		received = s.now()
-	}
-	if err := checkAge(received.Sub(time.Unix(h.seconds, 0))); err != nil {
+	if err := provider.CheckAge(received, time.Unix(h.seconds, 0)); err != nil {
 		return "", err
 	}
-	return proof.fingerprint, nil
-}
-
-func checkAge(age time.Duration) error {
-	switch {
-	case age > makegood.SignatureTolerance:
-		return &provider.SignatureError{Reason: provider.ReasonTooOld, Skew: age}
-	case age < -makegood.SignatureTolerance:
-		return &provider.SignatureError{Reason: provider.ReasonFuture, Skew: -age}
+	if !proof.secret.Proves(received) {
+		return "", &provider.SignatureError{Reason: provider.ReasonRetired}
 	}
-	return nil
+	return proof.fingerprint, nil
 }
 
 // signatureHeader is what a Stripe-Signature header says.
@@ -91,7 +85,7 @@ func (h *signatureHeader) parse(header string) bool {
 		var pair string
 		pair, header, more = strings.Cut(header, ",")
 		key, value, isPair := strings.Cut(pair, "=")
-		if !isPair || key == "" || !isPlain(key) || !isPlain(value) || strings.Contains(value, "=") {
+		if !isPair || key == "" || !extract.IsPlain(key) || !extract.IsPlain(value) || strings.Contains(value, "=") {
 			return false
 		}
 		if key == "t" {
@@ -128,16 +122,6 @@ func (h *signatureHeader) setTimestamp(digits string) bool {
 	return err == nil
 }
 
-// isPlain reports whether s is printable ASCII without blanks.
-func isPlain(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
-}
-
 // decodeHex reads exactly 64 lower-case hexadecimal digits. The standard library would read upper case as well.
 func decodeHex(dst *[sha256.Size]byte, s string) bool {
 	if len(s) != 2*len(dst) {
@@ -167,6 +151,7 @@ func nibble(c byte) (byte, bool) {
 // signer computes MACs with one secret. A MAC that was used once has the secret's two first blocks ready, so they are
 // kept: verifying allocates nothing.
 type signer struct {
+	secret      provider.Secret
 	fingerprint string
 	idle        sync.Pool // of *mac
 }
@@ -178,11 +163,12 @@ type mac struct {
 }
 
 // newSigner panics on an empty secret, which New has refused.
-func newSigner(v secret.Value) *signer {
+func newSigner(known provider.Secret) *signer {
+	v := known.Value
 	if v.Empty() {
 		panic("stripe: an empty webhook secret")
 	}
-	return &signer{fingerprint: v.Fingerprint(), idle: sync.Pool{New: func() any {
+	return &signer{secret: known, fingerprint: v.Fingerprint(), idle: sync.Pool{New: func() any {
 		return &mac{Hash: hmac.New(sha256.New, []byte(v.Reveal()))}
 	}}}
 }

@@ -40,12 +40,17 @@ func oracle(body []byte, at time.Time, secrets ...string) http.Header {
 	return http.Header{stripe.SignatureHeader: {header}}
 }
 
-func source(secrets ...string) (provider.Source, error) {
-	o := stripe.Options{Name: "stripe", Now: func() time.Time { return now }}
+// sourceOf is source with secrets that have no end.
+func sourceOf(secrets ...string) (provider.Source, error) {
+	var known []provider.Secret
 	for _, s := range secrets {
-		o.WebhookSecrets = append(o.WebhookSecrets, secret.New(s))
+		known = append(known, provider.Secret{Value: secret.New(s)})
 	}
-	s, err := stripe.New(o)
+	return source(known...)
+}
+
+func source(secrets ...provider.Secret) (provider.Source, error) {
+	s, err := stripe.New(stripe.Options{Name: "stripe", WebhookSecrets: secrets, Now: func() time.Time { return now }})
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +136,7 @@ func TestVerifyReadsHeadersStrictly(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s, err := source(newSecret, oldSecret)
+			s, err := sourceOf(newSecret, oldSecret)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +163,7 @@ func reasonOf(err error) provider.Reason {
 func TestVerifyTellsTheSkew(t *testing.T) {
 	t.Parallel()
 	for _, age := range []time.Duration{time.Hour, -time.Hour} {
-		s, err := source(oldSecret)
+		s, err := sourceOf(oldSecret)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +177,7 @@ func TestVerifyTellsTheSkew(t *testing.T) {
 
 func TestVerifyNamesTheFirstSecretThatMatches(t *testing.T) {
 	t.Parallel()
-	s, err := source(newSecret, oldSecret)
+	s, err := sourceOf(newSecret, oldSecret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +189,7 @@ func TestVerifyNamesTheFirstSecretThatMatches(t *testing.T) {
 
 func TestVerifyWithoutReceivedAtUsesOurClock(t *testing.T) {
 	t.Parallel()
-	s, err := source(oldSecret)
+	s, err := sourceOf(oldSecret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +203,7 @@ func TestVerifyWithoutReceivedAtUsesOurClock(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
-	good := stripe.Options{Name: "stripe", WebhookSecrets: []secret.Value{secret.New(oldSecret)}}
+	good := stripe.Options{Name: "stripe", WebhookSecrets: provider.Active(secret.New(oldSecret))}
 	for _, tt := range []struct {
 		name   string
 		change func(*stripe.Options)
@@ -206,7 +211,7 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		{"no name", func(o *stripe.Options) { o.Name = "" }, "needs a name"},
 		{"no secret", func(o *stripe.Options) { o.WebhookSecrets = nil }, "no webhook secret"},
-		{"an empty secret", func(o *stripe.Options) { o.WebhookSecrets = append(o.WebhookSecrets, secret.Value{}) }, "secret 1 of source \"stripe\" is empty"},
+		{"an empty secret", func(o *stripe.Options) { o.WebhookSecrets = append(o.WebhookSecrets, provider.Secret{}) }, "secret 1 of source \"stripe\" is empty"},
 		{"a test key in live mode", func(o *stripe.Options) { o.Live, o.APIKey = true, secret.New("rk_test_1234567890abcdefgh") }, "other mode"},
 		{"a live key in test mode", func(o *stripe.Options) { o.APIKey = secret.New("sk_live_1234567890abcdefgh") }, "other mode"},
 		{"an account that is none", func(o *stripe.Options) { o.Account = "ann@example.com" }, "acct_"},
@@ -235,7 +240,7 @@ func FuzzVerifyHeader(f *testing.F) {
 		strings.ToUpper(genuine), genuine + ",v0=1", " " + genuine, strings.Repeat("v1=,", 100)} {
 		f.Add(header, body)
 	}
-	s, err := source(oldSecret, newSecret)
+	s, err := sourceOf(oldSecret, newSecret)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -255,7 +260,7 @@ func BenchmarkVerify(b *testing.B) {
 	for _, size := range []int{2 << 10, 20 << 10} {
 		for _, secrets := range [][]string{{oldSecret}, {newSecret, oldSecret}} {
 			b.Run(fmt.Sprintf("%dKB/%dsecrets", size>>10, len(secrets)), func(b *testing.B) {
-				s, err := source(secrets...)
+				s, err := sourceOf(secrets...)
 				if err != nil {
 					b.Fatal(err)
 				}
