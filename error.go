@@ -99,7 +99,10 @@ func MessageOf(err error) string {
 
 // Permanent marks an error that no repetition can cure. A job that returns it is not retried: it becomes a dead letter
 // for a person to see.
-type Permanent struct{ Err error }
+type Permanent struct {
+	Err    error
+	Reason DeadReason // why; "" is DeadPermanent
+}
 
 // Error returns the cause's text.
 func (p *Permanent) Error() string { return "permanent: " + p.Err.Error() }

@@ -11,17 +11,18 @@ type Event struct {
 	Live       bool   // false for test mode, which never touches live data
 	ProviderID string // the provider's id of the event
 
-	Type       string // the provider's name of what happened
-	APIVersion string // the provider's version of the body, as far as it tells
-	ObjectID   string // the id of the object it is about
-	CreatedAt  time.Time
-	ReceivedAt time.Time
-	VerifiedBy string // fingerprint of the secret that proved it
-	Payload    []byte // the raw bytes, exactly as delivered
-	State      EventState
-	Note       string // why it is unhandled or dead, for people
-	OrderID    string // the order it changed, if any
-	HandledAt  time.Time
+	Type         string // the provider's name of what happened
+	APIVersion   string // the provider's version of the body, as far as it tells
+	ObjectID     string // the id of the object it is about
+	CreatedAt    time.Time
+	ReceivedAt   time.Time
+	Transmission string // the provider's id of the delivery that brought it, if its signature covers one
+	VerifiedBy   string // fingerprint of the secret that proved it
+	Payload      []byte // the raw bytes, exactly as delivered
+	State        EventState
+	Note         string // why it is unhandled or dead, for people
+	OrderID      string // the order it changed, if any
+	HandledAt    time.Time
 }
 
 // EventState says who has the next move.

@@ -18,6 +18,7 @@ const (
 type Job struct {
 	Kind    string  `json:"-"`
 	EventID string  `json:"event,omitempty"`
+	Source  string  `json:"source,omitempty"` // of the event
 	OrderID string  `json:"order,omitempty"`
 	Step    string  `json:"step,omitempty"`
 	Attempt Attempt `json:"-"`
@@ -29,8 +30,10 @@ type Attempt struct {
 	Last   bool
 }
 
-// InterpretJob is the job that turns an event into facts.
-func InterpretJob(eventID string) Job { return Job{Kind: JobInterpret, EventID: eventID} }
+// InterpretJob is the job that turns an event of a source into facts.
+func InterpretJob(eventID, source string) Job {
+	return Job{Kind: JobInterpret, EventID: eventID, Source: source}
+}
 
 // EffectJob is the job that brings a step about.
 func EffectJob(orderID, step string) Job { return Job{Kind: JobEffect, OrderID: orderID, Step: step} }
@@ -59,19 +62,59 @@ type DeadLetter struct {
 	Source        string // the provider's source, for an event
 	Type          string // the provider's type of the event, or the step's name
 	Payload       []byte // the event's raw bytes; nil for a step
-	Error         string
+	State         DeadState
+	Reason        DeadReason
+	Error         string // of the last attempt
+	History       []FailedAttempt
 	Attempts      int
 	FirstFailedAt time.Time
 	LastFailedAt  time.Time
+	Retries       int // how often a person had it done again
+	RetriedAt     time.Time
+}
+
+// FailedAttempt is one attempt of a job that was given up.
+type FailedAttempt struct {
+	At      time.Time `json:"at"`
+	Attempt int       `json:"attempt"`
+	Error   string    `json:"error"`
+}
+
+// DeadState says who has the next move on a dead letter.
+type DeadState string
+
+const (
+	DeadOpen      DeadState = "open"      // a person
+	DeadRetried   DeadState = "retried"   // nobody: its job runs again, and opens it again if that is given up too
+	DeadDiscarded DeadState = "discarded" // nobody: a person decided that it is not needed
+)
+
+// DeadReason says why a job was given up. Stable, listed in docs/errors.md.
+type DeadReason string
+
+const (
+	DeadPermanent DeadReason = "permanent" // no repetition can cure it
+	DeadExhausted DeadReason = "exhausted" // every attempt failed
+	DeadCrashed   DeadReason = "crashed"   // the process died or hung in every attempt
+	DeadDoubtful  DeadReason = "doubtful"  // it may have happened, and nobody can tell any more
+)
+
+// DeadReasons lists every reason once.
+func DeadReasons() []DeadReason {
+	return []DeadReason{DeadPermanent, DeadExhausted, DeadCrashed, DeadDoubtful}
 }
 
 // Amendment is one change of one order, committed with everything that follows from it: facts, state, licences, stock
 // moves, steps with their jobs, audit entries, and the mark on the event that caused it.
 type Amendment struct {
-	Key     OrderKey // names the order; it is created when there is none. Used when OrderID is "".
-	OrderID string   // names an existing order
-	EventID string   // marked handled in the same commit, when not ""
-	Actor   string   // who is behind it, for the audit
+	// Key names the order; it is created when there is none. Used when OrderID is "". Without a session the order is found
+	// by the references of the facts. When no order has them yet, the facts wait for it: they are learned in the commit in
+	// which an order first has one of the references, and Change is not called now.
+	Key     OrderKey
+	OrderID string // names an existing order
+	Facts   []Fact // learned before Change
+	EventID string // marked handled in the same commit, when not ""
+	Actor   string // who is behind it, for the audit
 	// Change changes the order in memory and returns the audit entries of what it did. It may be called again if the
 	// commit has to be repeated, so it must do nothing else. An error commits nothing.
 	Change func(o *Order, keyTaken func(key string) bool) ([]Entry, error)

@@ -32,7 +32,13 @@ type License struct {
 	Product  string
 	Status   LicenseStatus
 	IssuedAt time.Time
+	// ExpiresAt is when it ends, for what is paid by the month; zero is never. Whether it has come is for whoever asks: the
+	// status does not change by itself.
+	ExpiresAt time.Time
 }
+
+// Expired reports whether the licence's time is over.
+func (l License) Expired(now time.Time) bool { return !l.ExpiresAt.IsZero() && now.After(l.ExpiresAt) }
 
 // KeySlot is the place of a licence in the world: what exactly the key is for.
 type KeySlot struct {

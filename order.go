@@ -55,6 +55,7 @@ type Order struct {
 	Steps     []Step
 
 	Payment     PaymentState
+	Entitlement Entitlement // the best that any of its lines still has
 	Fulfillment FulfillmentState
 	Reason      string
 
@@ -95,6 +96,10 @@ type Step struct {
 	Receipt        string // what the other side calls it, for example a mail's id
 	LastError      string
 	Attempts       int
+	// Round is how often the step was asked for again after it was done; each round has an idempotency key of its own.
+	Round int
+	// Tells is the state of the order that a telling is about; "" for goods.
+	Tells string
 	// InDoubt tells the attempt that Begin started that the end of an earlier one is not known. It is not kept.
 	InDoubt bool
 	// JobWanted asks the store to enqueue the step's job in the same commit. It is not kept.
@@ -178,6 +183,55 @@ func (o *Order) Withdraw(step string) bool {
 	return true
 }
 
+// Again asks for a step once more: one that was given up goes on where it stopped, one that is done begins a new round
+// with the same message. anew gives up the caution about attempts of which nobody knows how they ended: whoever asks has
+// looked, or accepts that it may arrive twice. A step that is already owed reports false, which makes it safe to ask twice
+// at once.
+func (o *Order) Again(step string, anew bool, now time.Time) bool {
+	s := o.Step(step)
+	if s == nil || s.State != StepFailed && s.State != StepDone {
+		return false
+	}
+	if s.State == StepDone || anew {
+		s.Round++
+		s.UncertainSince = time.Time{}
+	}
+	s.State, s.OwedAt, s.JobWanted = StepOwed, now, true
+	return true
+}
+
+// Due reports whether a step may have its effect now. Goods leave only while they are fully due. A telling always may: it
+// says how things stand, and that they went wrong is what the listener must hear as well.
+func (o *Order) Due(step string) bool {
+	return o.Entitlement == EntitledFully || IsTelling(step)
+}
+
+// Waits reports whether a step has to wait for an earlier one: what a listener hears of one order, it hears in order.
+// One that was given up holds up nothing.
+func (o *Order) Waits(step string) bool {
+	at := slices.IndexFunc(o.Steps, func(s Step) bool { return s.Name == step })
+	destination, _, isTelling := cutTelling(step)
+	if at < 0 || !isTelling {
+		return false
+	}
+	for _, earlier := range o.Steps {
+		to, _, ok := cutTelling(earlier.Name)
+		if ok && to == destination && earlier.State == StepOwed && ordinalOf(earlier.Name) < ordinalOf(step) {
+			return true
+		}
+	}
+	return false
+}
+
+// Ways are all the references by which the provider knows this sale, sorted.
+func (o *Order) Ways() []string {
+	var ways []string
+	for _, f := range o.Facts {
+		ways = union(ways, f.Ways())
+	}
+	return ways
+}
+
 // Step returns the step of a name, or nil.
 func (o *Order) Step(name string) *Step {
 	for i := range o.Steps {
@@ -200,30 +254,13 @@ func (o *Order) fact(kind FactKind) (Fact, bool) {
 	return found, ok
 }
 
-// Entitlement says what the order gives its customer right now.
+// Entitlement says what an order, or a line of it, gives its customer right now. It is a function of the facts and the
+// policy of the product.
 type Entitlement string
 
 const (
 	EntitledNot    Entitlement = "none"      // nothing was paid
 	EntitledFully  Entitlement = "active"    // goods are due or given
-	EntitledOnHold Entitlement = "suspended" // given goods rest while a dispute is open
-	EntitledNoMore Entitlement = "revoked"   // the money went back
+	EntitledOnHold Entitlement = "suspended" // given goods rest, usually while a dispute is open
+	EntitledNoMore Entitlement = "revoked"   // usually because the money went back
 )
-
-// Entitlement is a function of the payment state and the disputes.
-func (o *Order) Entitlement() Entitlement {
-	payment, lost := paymentOf(o.Facts)
-	switch payment {
-	case PaymentPaid, PaymentPartiallyRefunded:
-		return EntitledFully
-	case PaymentRefunded:
-		return EntitledNoMore
-	case PaymentDisputed:
-		if lost {
-			return EntitledNoMore
-		}
-		return EntitledOnHold
-	default:
-		return EntitledNot
-	}
-}

@@ -10,6 +10,7 @@ type Product struct {
 	ProviderPrice map[string]string // source name to the provider's price id, for example stripe to price_123
 	LicensePrefix string            // what stands before the key, GD in GD-ABCD-EFGH-JKLM
 	Stocked       bool              // counted in stock; false for what can be copied without end
+	Policy        Policy            // what refunds and disputes do to it
 }
 
 var productCode = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$`)

@@ -10,6 +10,7 @@ import (
 type Terms struct {
 	Catalogue Catalogue
 	Effects   []string  // the names of the effects that every order owes, in the order in which they are shown
+	Forwards  []string  // the destinations that are told how every paid order stands
 	Now       time.Time // stamped on what is booked; never decides anything
 	// DeriveKey returns the key of a slot and the name of the secret it was derived with.
 	DeriveKey func(prefix string, slot KeySlot) (key, keyID string)
@@ -35,6 +36,7 @@ func (o *Order) Settle(t Terms) []Entry {
 type settlement struct {
 	*Order
 	Terms
+	tally   tally
 	reason  string // why it is stuck, if it is
 	entries []Entry
 }
@@ -43,18 +45,30 @@ func (s *settlement) note(action, target, before, after string) {
 	s.entries = append(s.entries, Entry{Action: action, Target: target, Before: before, After: after})
 }
 
-// paymentOf folds the facts. Only sums and existence count, so order and repetition do not. The second result is true
-// when a dispute was lost.
-func paymentOf(facts []Fact) (PaymentState, bool) {
+// tally is what the facts add up to.
+type tally struct {
+	state             PaymentState
+	charged, refunded int64     // in the minor unit of what was paid
+	lost              bool      // a dispute was
+	until             time.Time // how long renewals pay for; zero when there are none
+	ended             time.Time // when the subscription ended; zero while it runs or there is none
+}
+
+// add folds the facts. Only sums, maxima and existence count, so order and repetition do not.
+func add(facts []Fact) tally {
+	var t tally
 	var paid, failed, expired bool
-	var charged, refunded int64
+	firstPayment := map[string]bool{} // what the sale itself was paid by: its first invoice is no second payment
 	cameBack := map[string]bool{}
 	disputes := map[string]FactKind{}
 	for _, f := range facts {
 		switch f.Kind {
 		case FactPaid:
 			paid = true
-			charged = max(charged, f.Amount.Minor)
+			t.charged = max(t.charged, f.Amount.Minor)
+			for _, way := range f.Ways() {
+				firstPayment[way] = true
+			}
 		case FactFailed:
 			failed = true
 		case FactExpired:
@@ -71,40 +85,69 @@ func paymentOf(facts []Fact) (PaymentState, bool) {
 			if disputes[f.ObjectID] == "" {
 				disputes[f.ObjectID] = FactDisputed
 			}
+		case FactRenewed:
+			t.until = later(t.until, f.Until)
+		case FactEnded:
+			t.ended = later(t.ended, f.Until)
 		}
 	}
 	for _, f := range facts {
 		if f.Kind == FactRefunded && !cameBack[f.ObjectID] {
-			refunded += f.Amount.Minor
+			t.refunded += f.Amount.Minor
+		}
+		if f.Kind == FactRenewed && !firstPayment[f.ObjectID] {
+			t.charged += f.Amount.Minor
 		}
 	}
-	open, lost := false, false
+	open := false
 	for _, kind := range disputes {
 		open = open || kind == FactDisputed
-		lost = lost || kind == FactDisputeLost
+		t.lost = t.lost || kind == FactDisputeLost
 	}
 	switch {
 	case !paid && failed:
-		return PaymentFailed, false
+		t.state = PaymentFailed
 	case !paid && expired:
-		return PaymentExpired, false
+		t.state = PaymentExpired
 	case !paid:
-		return PaymentPending, false
-	case refunded > 0 && refunded >= charged:
-		return PaymentRefunded, lost
-	case open || lost:
-		return PaymentDisputed, lost
-	case refunded > 0:
-		return PaymentPartiallyRefunded, false
+		t.state = PaymentPending
+	case t.refunded > 0 && t.refunded >= t.charged:
+		t.state = PaymentRefunded
+	case open || t.lost:
+		t.state = PaymentDisputed
+	case t.refunded > 0:
+		t.state = PaymentPartiallyRefunded
 	default:
-		return PaymentPaid, false
+		t.state = PaymentPaid
 	}
+	return t
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// expiry is when a licence under a policy ends; zero is never. A subscription that ended ends it at that moment, without
+// grace; one that runs ends it when nothing more was paid.
+func (t tally) expiry(p Policy) time.Time {
+	if !t.ended.IsZero() {
+		return t.ended
+	}
+	if t.until.IsZero() {
+		return time.Time{}
+	}
+	return t.until.Add(p.Grace)
 }
 
 // money sets what the facts say of payment, customer and amount.
 func (s *settlement) money() {
 	before := s.Payment
-	s.Payment, _ = paymentOf(s.Facts)
+	s.tally = add(s.Facts)
+	s.Payment = s.tally.state
+	s.Entitlement = s.entitlement()
 	for _, f := range s.Facts {
 		s.PaymentID = max(s.PaymentID, f.PaymentID)
 	}
@@ -121,12 +164,32 @@ func (s *settlement) money() {
 	}
 }
 
+// standing is what the money leaves of a product. One that the catalogue does not have (any more) has the usual policy.
+func (s *settlement) standing(product string) Entitlement {
+	return s.Catalogue[product].Policy.standing(s.tally)
+}
+
+// entitlement is the best standing of what was bought, booked or not.
+func (s *settlement) entitlement() Entitlement {
+	lines := s.Lines
+	if len(lines) == 0 {
+		paid, _ := s.fact(FactPaid)
+		lines = paid.Lines
+	}
+	if len(lines) == 0 {
+		return Policy{}.standing(s.tally)
+	}
+	best := EntitledNot
+	for _, line := range lines {
+		best = better(best, s.standing(line.Product))
+	}
+	return best
+}
+
 // book issues the licences that are due and not there. Nothing is booked while anything about the sale is in doubt, and
 // nothing is booked for a sale whose money already went back (a late "paid" does not undo a refund).
 func (s *settlement) book() {
-	switch s.Entitlement() {
-	case EntitledFully, EntitledOnHold:
-	default:
+	if !s.holds(s.Entitlement) {
 		return
 	}
 	if len(s.Lines) == 0 {
@@ -138,6 +201,9 @@ func (s *settlement) book() {
 	}
 	s.issueMissing()
 }
+
+// holds reports whether a customer of that standing has the goods, be it at rest.
+func (s *settlement) holds(e Entitlement) bool { return e == EntitledFully || e == EntitledOnHold }
 
 // issueMissing issues a licence for every unit that has none.
 func (s *settlement) issueMissing() {
@@ -201,28 +267,36 @@ func (s *settlement) issue(line, unit int, product string, keys map[string]bool)
 	s.note("license.issued", l.ID, "", MaskKey(l.Key))
 }
 
-// stand gives every licence the status that the entitlement says.
+// stand gives every licence the status that the standing of its product says, and the time it is paid until.
 func (s *settlement) stand() {
-	status := LicenseStatus(s.Entitlement())
 	for i := range s.Licenses {
-		if l := &s.Licenses[i]; l.Status != status {
+		l := &s.Licenses[i]
+		if status := LicenseStatus(s.standing(l.Product)); l.Status != status {
 			s.note("license."+string(status), l.ID, string(l.Status), string(status))
 			l.Status = status
+		}
+		if until := s.tally.expiry(s.Catalogue[l.Product].Policy); !l.ExpiresAt.Equal(until) {
+			s.note("license.expires", l.ID, dateOf(l.ExpiresAt), dateOf(until))
+			l.ExpiresAt = until
 		}
 	}
 }
 
+// dateOf shows a time in the audit; the zero time is never.
+func dateOf(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
 // stock moves what is missing between the stock that the order should hold and what its moves add up to. The balance, not
-// the event, decides, so a repeated or late event moves nothing.
+// the event, decides, so a repeated or late event moves nothing. Goods that do not come back by themselves stay gone.
 func (s *settlement) stock() {
-	holds := s.Entitlement() == EntitledFully || s.Entitlement() == EntitledOnHold
 	for i, line := range s.Lines {
-		if !s.Catalogue[line.Product].Stocked && !s.moved(i) {
+		product := s.Catalogue[line.Product]
+		if !product.Stocked && !s.moved(i) {
 			continue
-		}
-		want := 0
-		if holds {
-			want = -line.Quantity
 		}
 		balance, moves := 0, 0
 		for _, m := range s.Moves {
@@ -230,6 +304,12 @@ func (s *settlement) stock() {
 				balance += m.Delta
 				moves++
 			}
+		}
+		want := 0
+		if s.holds(s.standing(line.Product)) {
+			want = -line.Quantity
+		} else if product.Policy.KeepsGone {
+			want = balance
 		}
 		if delta := want - balance; delta != 0 {
 			cause := fmt.Sprintf("%s/%d", s.Payment, moves)
@@ -245,9 +325,18 @@ func (s *settlement) moved(line int) bool {
 
 // plan compares the effects that are owed with the receipts that are there.
 func (s *settlement) plan() {
-	if s.Entitlement() != EntitledFully || len(s.Licenses) == 0 {
+	if len(s.Licenses) == 0 {
 		return
 	}
+	if s.Entitlement == EntitledFully {
+		s.planGoods()
+	}
+	for _, destination := range s.Forwards {
+		s.planTelling(destination)
+	}
+}
+
+func (s *settlement) planGoods() {
 	for _, name := range s.Effects {
 		if name == EffectEmail && s.Customer.Email == "" {
 			continue
@@ -261,6 +350,33 @@ func (s *settlement) plan() {
 			s.note("step.owed", s.ID, string(StepWithdrawn), name)
 		}
 	}
+}
+
+// planTelling owes a destination another telling whenever the order stands otherwise than the last one says. Nothing is
+// told of an order before goods were due: there is nothing to take back then.
+func (s *settlement) planTelling(destination string) {
+	told, last := 0, ""
+	for _, step := range s.Steps {
+		if to, _, ok := cutTelling(step.Name); ok && to == destination && ordinalOf(step.Name) > told {
+			told, last = ordinalOf(step.Name), step.Tells
+		}
+	}
+	now := s.standingText()
+	if now == last || told == 0 && s.Entitlement != EntitledFully {
+		return
+	}
+	name := TellingStep(destination, told+1)
+	s.Steps = append(s.Steps, Step{Name: name, State: StepOwed, OwedAt: s.Now, Tells: now, JobWanted: true})
+	s.note("step.owed", s.ID, "", name)
+}
+
+// standingText is everything of which a listener must hear when it changes.
+func (s *settlement) standingText() string {
+	text := string(s.Payment) + "/" + string(s.Entitlement)
+	if expires := s.Licenses[0].ExpiresAt; !expires.IsZero() {
+		text += "/" + dateOf(expires)
+	}
+	return text
 }
 
 // EffectEmail is the mail with the licence.
@@ -288,7 +404,7 @@ func (s *settlement) fulfillmentOf() (FulfillmentState, string) {
 	if s.reason != "" {
 		return Stuck, s.reason
 	}
-	switch s.Entitlement() {
+	switch s.Entitlement {
 	case EntitledNot:
 		return Unfulfilled, ""
 	case EntitledNoMore:
@@ -299,13 +415,28 @@ func (s *settlement) fulfillmentOf() (FulfillmentState, string) {
 			return Stuck, ReasonStepFailed
 		}
 	}
-	for _, name := range s.Effects {
-		if name == EffectEmail && s.Customer.Email == "" {
-			return Fulfilled, ReasonNoAddress
-		}
-		if step := s.Step(name); step == nil || step.State != StepDone {
+	for _, step := range s.owed() {
+		if step := s.Step(step); step == nil || step.State != StepDone && step.Round == 0 {
 			return InProgress, ""
 		}
 	}
+	if slices.Contains(s.Effects, EffectEmail) && s.Customer.Email == "" {
+		return Fulfilled, ReasonNoAddress
+	}
 	return Fulfilled, ""
+}
+
+// owed are the steps without which an order is not fulfilled: its goods, and the first that each listener hears. What is
+// told later, and what is sent once more, changes nothing about that.
+func (s *settlement) owed() []string {
+	var names []string
+	for _, name := range s.Effects {
+		if name != EffectEmail || s.Customer.Email != "" {
+			names = append(names, name)
+		}
+	}
+	for _, destination := range s.Forwards {
+		names = append(names, TellingStep(destination, 1))
+	}
+	return names
 }

@@ -144,7 +144,7 @@ func TestErrors(t *testing.T) {
 		}
 		seen[c] = true
 	}
-	for _, err := range []error{&Permanent{cause}, &Snooze{time.Second, cause}} {
+	for _, err := range []error{&Permanent{Err: cause}, &Snooze{time.Second, cause}} {
 		if !errors.Is(err, cause) || !strings.Contains(err.Error(), "refused") {
 			t.Errorf("%T hides its cause", err)
 		}
@@ -157,7 +157,7 @@ func TestJob(t *testing.T) {
 		job         Job
 		args, queue string
 	}{
-		{InterpretJob("evt1"), `{"event":"evt1"}`, QueuePayments},
+		{InterpretJob("evt1", "stripe"), `{"event":"evt1","source":"stripe"}`, QueuePayments},
 		{EffectJob("ord1", "email"), `{"order":"ord1","step":"email"}`, QueueEffects},
 	} {
 		if tt.job.Args() != tt.args || tt.job.Queue() != tt.queue {

@@ -7,6 +7,7 @@ import (
 	netmail "net/mail"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/provider"
@@ -23,6 +24,7 @@ type Shop struct {
 	// Ask reads a session back from its provider and settles its order, see interpret.Interpreter.Ask.
 	Ask      func(ctx context.Context, actor, source, sessionID string) (makegood.Order, error)
 	NewToken func() string // a random idempotency key
+	Now      func() time.Time
 }
 
 // Store is what the API needs to read.
@@ -187,6 +189,7 @@ const (
 	malformed    = "MALFORMED"
 	suspended    = "SUSPENDED"
 	revoked      = "REVOKED"
+	expired      = "EXPIRED"
 	wrongProduct = "WRONG_PRODUCT"
 )
 
@@ -217,7 +220,7 @@ func (s *Shop) Validate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && !errors.Is(err, makegood.NotFound) {
 		return err
 	}
-	answer.Code, answer.Message = verdict(license, ask.Product)
+	answer.Code, answer.Message = verdict(license, ask.Product, s.Now())
 	answer.Valid = answer.Code == valid
 	if answer.Code != unknownKey && answer.Code != wrongProduct {
 		answer.Product = license.Product
@@ -226,7 +229,7 @@ func (s *Shop) Validate(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func verdict(l makegood.License, product string) (code, message string) {
+func verdict(l makegood.License, product string, now time.Time) (code, message string) {
 	switch {
 	case l.ID == "":
 		return unknownKey, "There is no such licence."
@@ -236,6 +239,8 @@ func verdict(l makegood.License, product string) (code, message string) {
 		return suspended, "The licence is suspended while its payment is disputed."
 	case l.Status == makegood.LicenseRevoked:
 		return revoked, "The licence was revoked because its payment went back."
+	case l.Expired(now):
+		return expired, "The licence's time is over; renewing the subscription makes it valid again."
 	default:
 		return valid, "The licence is valid."
 	}

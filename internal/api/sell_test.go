@@ -63,7 +63,7 @@ func (c *counter) LicenseByKey(_ context.Context, key string) (makegood.License,
 }
 
 func shopOf(c *counter) *api.Shop {
-	return &api.Shop{Source: "stripe", Seller: c, Store: c, Ask: c.ask, NewToken: func() string { return "token" },
+	return &api.Shop{Source: "stripe", Seller: c, Store: c, Ask: c.ask, NewToken: func() string { return "token" }, Now: time.Now,
 		SuccessURL: "https://shop.example/thanks?session_id={CHECKOUT_SESSION_ID}", CancelURL: "https://shop.example/",
 		Catalogue: makegood.Catalogue{
 			"az-900": {Code: "az-900", Name: "AZ-900 practice exam", Price: makegood.Money{Minor: 2900, Currency: "usd"}},

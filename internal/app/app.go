@@ -129,7 +129,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 		Database: db,
 		Node:     c.Node,
 		Work:     map[string]queue.Work{makegood.JobInterpret: interpreter.Work, makegood.JobEffect: fulfiller.Work},
-		Policy:   map[string]makegood.RetryPolicy{makegood.JobInterpret: c.Retry.Events, makegood.JobEffect: c.Retry.Mail},
+		Policy:   c.PolicyOf,
 		GiveUp: func(ctx context.Context, d makegood.DeadLetter) error {
 			return a.Store.KeepDeadLetter(ctx, d, settle)
 		},
@@ -141,7 +141,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 	}
 
 	// The faces.
-	shop, err := newShop(c, sources, a.Store, interpreter)
+	shop, err := newShop(c, sources, a.Store, interpreter, o.Now)
 	if err != nil {
 		return nil, err
 	}

@@ -239,7 +239,7 @@ func TestOrders(t *testing.T) {
 		if orders, err := w.Store().Orders(t.Context(), store.OrderFilter{}); err != nil || w.Resend.Count() != 7 {
 			t.Errorf("%d orders, %v, and %d mails in all; want 7 mails, none to anybody else", len(orders), err, w.Resend.Count())
 		}
-		if letters, err := w.Store().DeadLetters(t.Context(), 0); err != nil || len(letters) != 0 {
+		if letters, err := w.Store().DeadLetters(t.Context(), store.DeadLetterFilter{}); err != nil || len(letters) != 0 {
 			t.Errorf("dead letters = %+v, %v, want none", letters, err)
 		}
 	})

@@ -29,7 +29,7 @@ func newSources(c *config.Config, way *outbound.Client, now func() time.Time) (m
 		switch s.Provider {
 		case "stripe":
 			source, err = stripe.New(stripe.Options{Name: s.Name, Live: s.Live, Account: s.Account, APIKey: s.APIKey,
-				WebhookSecrets: provider.Active(s.WebhookSecrets...), BaseURL: s.APIBase, HTTP: way, Catalogue: c.Catalogue, Now: now})
+				WebhookSecrets: dated(s.WebhookSecrets), BaseURL: s.APIBase, HTTP: way, Catalogue: c.Catalogue, Now: now})
 		default:
 			err = fmt.Errorf("provider %q is not known", s.Provider)
 		}
@@ -39,6 +39,14 @@ func newSources(c *config.Config, way *outbound.Client, now func() time.Time) (m
 		sources[s.Name] = source
 	}
 	return sources, nil
+}
+
+func dated(secrets []config.DatedSecret) []provider.Secret {
+	known := make([]provider.Secret, len(secrets))
+	for i, s := range secrets {
+		known[i] = provider.Secret{Value: s.Secret, NotAfter: s.NotAfter}
+	}
+	return known
 }
 
 // newSender is the choice between the mail API and a mail server.
@@ -80,13 +88,13 @@ func newTerms(c *config.Config, effects map[string]fulfill.Effect, o Options) (f
 	}, nil
 }
 
-func newShop(c *config.Config, sources map[string]provider.Source, s *store.Store, i *interpret.Interpreter) (*api.Shop, error) {
+func newShop(c *config.Config, sources map[string]provider.Source, s *store.Store, i *interpret.Interpreter, now func() time.Time) (*api.Shop, error) {
 	seller, ok := sources[c.Checkout.Source].(provider.Seller)
 	if !ok {
 		return nil, fmt.Errorf("checkout: source %q cannot sell", c.Checkout.Source)
 	}
 	return &api.Shop{Source: c.Checkout.Source, Seller: seller, Catalogue: c.Catalogue, SuccessURL: c.Checkout.SuccessURL,
-		CancelURL: c.Checkout.CancelURL, Store: s, Ask: i.Ask, NewToken: rand.Text}, nil
+		CancelURL: c.Checkout.CancelURL, Store: s, Ask: i.Ask, NewToken: rand.Text, Now: now}, nil
 }
 
 // newChecks is the table of what health looks at. Backups and the watcher are told as not configured until they are.

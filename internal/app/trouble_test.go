@@ -128,7 +128,7 @@ func TestMailTrouble(t *testing.T) {
 				if o.Fulfillment != makegood.Stuck || o.Reason != makegood.ReasonStepFailed || len(w.Resend.Inbox(who)) != 0 {
 					w.t.Errorf("order = %s %q, want stuck: step_failed, and no mail", o.Fulfillment, o.Reason)
 				}
-				letters, err := w.Store().DeadLetters(w.t.Context(), 0)
+				letters, err := w.Store().DeadLetters(w.t.Context(), store.DeadLetterFilter{})
 				if err != nil || len(letters) != 1 || letters[0].Job.OrderID != o.ID || !strings.Contains(letters[0].Error, "422") {
 					w.t.Errorf("dead letters = %+v, %v, want one of this order with the reason", letters, err)
 				}
@@ -189,7 +189,7 @@ func TestMailGivenUp(t *testing.T) {
 	w := startWorld(t, storetest.SQLite(t), func(o *demo.Options) { o.Retry.Attempts = 2 })
 	w.Resend.SetFaults(simulate.ResendFaults{FailSend: always(500)})
 	o := w.settled(w.buy("az-900", 1, address("ann")))
-	letters, err := w.Store().DeadLetters(t.Context(), 0)
+	letters, err := w.Store().DeadLetters(t.Context(), store.DeadLetterFilter{})
 	if o.Fulfillment != makegood.Stuck || o.Reason != makegood.ReasonStepFailed || err != nil || len(letters) != 1 || letters[0].Attempts != 2 {
 		t.Errorf("order = %s %q, dead letters %+v, %v, want stuck with a letter of two attempts", o.Fulfillment, o.Reason, letters, err)
 	}
@@ -210,7 +210,7 @@ func TestEventGivenUp(t *testing.T) {
 	var letters []makegood.DeadLetter
 	w.eventually("a dead letter", func() bool {
 		var err error
-		letters, err = w.Store().DeadLetters(t.Context(), 0)
+		letters, err = w.Store().DeadLetters(t.Context(), store.DeadLetterFilter{})
 		w.must("list the dead letters", err)
 		return len(letters) == 1
 	})
@@ -304,7 +304,7 @@ func TestStartRefused(t *testing.T) {
 		{"a proxy that is no address", func(c *config.Config) { c.Limits.TrustedProxies = []string{"proxy"} }, "limits.trusted_proxies"},
 		{"a proxy network that is none", func(c *config.Config) { c.Limits.TrustedProxies = []string{"10.0.0.0/99"} }, "limits.trusted_proxies"},
 		{"a source of an unknown provider", func(c *config.Config) { c.Sources[0].Provider = "paypal" }, `source stripe: provider "paypal" is not known`},
-		{"a source with an empty secret", func(c *config.Config) { c.Sources[0].WebhookSecrets = []secret.Value{{}} }, "empty secret would accept forged events"},
+		{"a source with an empty secret", func(c *config.Config) { c.Sources[0].WebhookSecrets = []config.DatedSecret{{}} }, "empty secret would accept forged events"},
 		{"a live source with a test key", func(c *config.Config) { c.Sources[0].Live = true }, "of the other mode"},
 		{"a checkout at no source", func(c *config.Config) { c.Checkout.Source = "paypal" }, `source "paypal" cannot sell`},
 		{"no licence secret", func(c *config.Config) { c.Licenses.KeySecrets = nil }, "no key secret"},

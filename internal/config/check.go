@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/makegood/makegood"
@@ -100,6 +101,41 @@ func priceID(s string) string {
 		return "is not a price id: it is empty, too long, or has blanks in it"
 	}
 	return ""
+}
+
+// plainWord asks for printable ASCII without blanks.
+func plainWord(s string) string {
+	if len(s) > 255 || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "is not one word of printable characters"
+	}
+	return ""
+}
+
+// moment asks for a time.
+func moment(s string) string {
+	if _, err := time.Parse(time.RFC3339, s); err != nil {
+		return "is not a time such as 2026-12-01T00:00:00Z"
+	}
+	return ""
+}
+
+// forwardAddress asks for an address that orders can be told to. A query is refused because it would be the place where
+// people put tokens, and addresses are logged.
+func forwardAddress(allowPrivate bool) check {
+	return func(s string) string {
+		u, sentence := parseAddress(s)
+		switch {
+		case sentence != "":
+			return sentence
+		case strings.ContainsAny(s, "?#"):
+			return "has a query or a fragment; write the address alone, the signature says who we are"
+		case !allowPrivate && isPrivate(u.Hostname()):
+			return "is on loopback or a private network; set allow_private of this destination if it is meant"
+		case !allowPrivate && u.Scheme == "http":
+			return "is http; write https, because orders would travel unencrypted"
+		}
+		return ""
+	}
 }
 
 func oneLine(bytesMax int) check {

@@ -34,6 +34,8 @@ type Config struct {
 	Checkout  Checkout
 	Licenses  Licenses
 	Mail      Mail
+	Forwards  []Forward
+	Control   Control
 	Retry     Retry
 	Workers   Workers
 	Limits    Limits
@@ -49,12 +51,40 @@ type Log struct {
 // Source is one account at a payment provider.
 type Source struct {
 	Name           string // in /hooks/{name}
-	Provider       string // stripe
+	Provider       string // stripe, paypal, or a row of the recipe table
 	Live           bool   // mode: live or test
 	Account        string // the provider's account id, for connected accounts; "" is the account of the key
 	APIBase        string // where the provider's API is; the provider's own by default
 	APIKey         secret.Value
-	WebhookSecrets []secret.Value // all that are active
+	ClientID       string        // PayPal's half of the key that is no secret
+	WebhookSecrets []DatedSecret // all that may have signed a delivery
+	// AcknowledgeFulfilled answers a delivery only when the goods are out, within AcknowledgeWithin.
+	AcknowledgeFulfilled bool
+	AcknowledgeWithin    time.Duration
+	Retry                *makegood.RetryPolicy // of its events; nil is Retry.Events
+}
+
+// DatedSecret is a secret that may have an end.
+type DatedSecret struct {
+	Secret   secret.Value
+	NotAfter time.Time // zero is for ever
+}
+
+// Forward is one destination that is told how every paid order stands.
+type Forward struct {
+	Name         string
+	URL          string
+	Secrets      []DatedSecret // every one that is not over signs
+	Timeout      time.Duration
+	PerSecond    int // at most so many requests; 0 is without limit
+	AllowPrivate bool
+	Retry        makegood.RetryPolicy
+}
+
+// Control is how the command line and programs reach a running server.
+type Control struct {
+	Socket string       // path of a unix socket that only the owner of the process may use
+	Token  secret.Value // opens /api/admin over HTTP; empty closes it
 }
 
 // Checkout says where customers come back to.

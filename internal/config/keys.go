@@ -85,17 +85,31 @@ func keys() []key {
 		{path: "sources[].name", must: "it is part of the webhook's address", unit: "a to z, 0 to 9, dashes", example: "stripe",
 			meaning: "Its name, unique, in /hooks/NAME and beside every order. Do not rename it: orders would no longer find it.", start: "stripe"},
 		{path: "sources[].provider", must: "it says whose signatures are checked", oneOf: providerNames(), example: "stripe",
-			meaning: "The payment provider.", start: "stripe"},
+			meaning: "The payment provider; docs/providers has a page for each. standard-webhooks, svix and generic are for whoever signs that way.", start: "stripe"},
 		{path: "sources[].mode", must: "a test must never touch real orders, so the mode is said, not guessed", oneOf: []string{"test", "live"}, example: "live",
 			meaning: "Whether money is real. Keys and events of the other mode are refused.", start: "test"},
 		{path: "sources[].account", shown: "the account of the key", example: "acct_1NzBq2Lk3Pw8",
 			meaning: "The connected account this source is for, when it is not the key's own.", start: `""`},
 		{path: "sources[].api_base", shown: "the provider's own (Stripe: https://api.stripe.com)", unit: "URL", example: "https://api.stripe.com",
 			meaning: "Where the provider's API is. On loopback or a private network it needs outbound.allow_private.", start: "https://api.stripe.com"},
-		{path: "sources[].api_key", kind: secretRef, must: "checkouts and the provider's word on a payment need one", example: "env:STRIPE_API_KEY",
-			meaning: "The provider's API key; a restricted key that can write Checkout Sessions is enough.", start: "env:STRIPE_API_KEY"},
+		{path: "sources[].api_key", kind: secretRef, shown: "none; to be given where the provider is asked (stripe, paypal, mollie-classic, gumroad)", example: "env:STRIPE_API_KEY",
+			meaning: "The provider's API key; docs/providers says which rights it needs. For paypal it is the app's secret.", start: "env:STRIPE_API_KEY"},
+		{path: "sources[].client_id", shown: "none; only for paypal", example: "AeA1QIZXiflr1_-r0U2UbWTziOWX1GRQer5jkUq4ZfWT5qwb6qQRPq7jDtv57TL4POEEezGLdutcxnkJ",
+			meaning: "The client id of the PayPal app.", start: `""`, off: true},
 		{path: "sources[].webhook_secrets", kind: secretRefs, must: "without one no event could be proved", example: "[env:STRIPE_WEBHOOK_SECRET]",
-			meaning: "Every signing secret that is active: two while one is being replaced.", start: "[env:STRIPE_WEBHOOK_SECRET]"},
+			meaning: "Every signing secret that is active: two while one is being replaced. For paypal it is the id of the webhook; for providers that sign nothing (mollie-classic, gumroad) it is the token at the end of the webhook's address.", start: "[env:STRIPE_WEBHOOK_SECRET]"},
+		{path: "sources[].retiring_secrets", kind: sections, shown: "none",
+			meaning: "Signing secrets that are being replaced, each with the last moment at which it proves anything. Leave one here for a while after its end: what is still signed with it is then recognised and named.", off: true},
+		{path: "sources[].retiring_secrets[].secret", kind: secretRef, must: "it is the secret that ends", example: "env:STRIPE_WEBHOOK_SECRET_OLD",
+			meaning: "The secret.", start: "env:STRIPE_WEBHOOK_SECRET_OLD", off: true},
+		{path: "sources[].retiring_secrets[].not_after", must: "a secret without an end belongs to webhook_secrets", unit: "time", example: "2026-12-01T00:00:00Z",
+			meaning: "Its last moment, as RFC 3339.", start: "2026-12-01T00:00:00Z", off: true},
+		{path: "sources[].acknowledge", fallback: "stored", oneOf: []string{"stored", "fulfilled"}, example: "fulfilled",
+			meaning: "When a delivery is answered with success: once it is stored, or only once the goods are out. With fulfilled the provider's own retries are a second net, and its dashboard stays red until the customer has the goods."},
+		{path: "sources[].acknowledge_within", kind: span, fallback: "8s", shortest: 100 * time.Millisecond, longest: 25 * time.Second, unit: "duration", example: "4s",
+			meaning: "With fulfilled: how long a delivery waits for the goods before it is answered with an error. Keep it below the provider's patience."},
+		{path: "sources[].retry", kind: section, shown: "that of retry.events", meaning: "How patiently events of this source are repeated.", off: true},
+		off(attempts("sources[].retry")), off(base("sources[].retry")), off(longestWait("sources[].retry")),
 
 		{path: "products", kind: sections, must: "there is nothing to sell",
 			meaning: "The catalogue."},
@@ -112,6 +126,14 @@ func keys() []key {
 		{path: "products[].provider_prices", kind: table, shown: "none", example: "{stripe: price_1NzBq2Lk3Pw8}",
 			meaning: "By source, the price id under which the provider sells it (payment links, for example). Each id belongs to one product.",
 			start:   "{stripe: price_1NzBq2Lk3Pw8}", off: true},
+		{path: "products[].policy", kind: section, shown: "the usual one, as below", meaning: "What refunds and disputes do to the licence and the stock. A full refund always revokes.", off: true},
+		consequence("products[].policy.partial_refund", "keep", "After a refund of a part."),
+		consequence("products[].policy.dispute", "suspend", "While a dispute is open. An inquiry is none yet."),
+		consequence("products[].policy.dispute_lost", "revoke", "After a dispute was lost."),
+		{path: "products[].policy.restock", kind: flag, fallback: "true", example: "false",
+			meaning: "Whether what was revoked goes back into stock; false for goods that do not come back by themselves.", off: true},
+		{path: "products[].policy.grace", kind: span, fallback: "72h", shortest: 0, longest: 60 * 24 * time.Hour, unit: "duration", example: "24h",
+			meaning: "How long a licence outlives the subscription period that was paid, so that a late renewal locks nobody out.", off: true},
 
 		{path: "checkout", kind: section, meaning: "Where customers pay, and where they come back to."},
 		{path: "checkout.source", shown: "the only source; to be named when there are several", example: "stripe",
@@ -152,6 +174,34 @@ func keys() []key {
 		{path: "mail.smtp.tls", fallback: "starttls", oneOf: []string{"starttls", "implicit", "none"}, example: "implicit",
 			meaning: "How the connection is encrypted: starttls refuses a server without it, implicit is TLS from the first byte, none sends a password to loopback only.", off: true},
 
+		{path: "forwards", kind: sections, shown: "none",
+			meaning: "The applications of yours that are told how every paid order stands, signed by the Standard Webhooks rules. An order is fulfilled only when each has answered the first telling.", off: true},
+		{path: "forwards[].name", must: "it is part of the step's name", unit: "a to z, 0 to 9, dashes", example: "shop",
+			meaning: "Its name, unique. Do not rename it: orders that it was told of would be told again.", start: "shop", off: true},
+		{path: "forwards[].url", must: "it is where the tellings go", unit: "URL", example: "https://shop.example.com/makegood",
+			meaning: "Where the tellings are posted.", start: "https://shop.example.com/makegood", off: true},
+		{path: "forwards[].secrets", kind: secretRefs, must: "without one nobody could prove that it is us", example: "[env:FORWARD_SECRET]",
+			meaning: "The signing secrets, whsec_ and the base64 of 24 to 64 random bytes. Every one signs: name old and new while the application changes over.", start: "[env:FORWARD_SECRET]", off: true},
+		{path: "forwards[].retiring_secrets", kind: sections, shown: "none", meaning: "Secrets that sign until a moment, and then no more.", off: true},
+		{path: "forwards[].retiring_secrets[].secret", kind: secretRef, must: "it is the secret that ends", example: "env:FORWARD_SECRET_OLD",
+			meaning: "The secret.", start: "env:FORWARD_SECRET_OLD", off: true},
+		{path: "forwards[].retiring_secrets[].not_after", must: "a secret without an end belongs to secrets", unit: "time", example: "2026-12-01T00:00:00Z",
+			meaning: "Its last moment, as RFC 3339.", start: "2026-12-01T00:00:00Z", off: true},
+		{path: "forwards[].timeout", kind: span, fallback: "10s", shortest: 100 * time.Millisecond, longest: makegood.JobTimeout - 5*time.Second, unit: "duration", example: "5s",
+			meaning: "How long one answer may take.", off: true},
+		{path: "forwards[].per_second", kind: number, fallback: "100", least: 1, most: 10_000, unit: "requests a second", example: "20",
+			meaning: "At most so many on this node.", off: true},
+		{path: "forwards[].allow_private", kind: flag, fallback: "false", example: "true",
+			meaning: "Whether this one may be on loopback or a private network. No other destination becomes reachable by it.", off: true},
+		{path: "forwards[].retry", kind: section, shown: "as below", meaning: "How patiently it is told.", off: true},
+		off(attempts("forwards[].retry")), off(base("forwards[].retry")), off(longestWait("forwards[].retry")),
+
+		{path: "control", kind: section, meaning: "How the command line and programs of yours reach the running server."},
+		{path: "control.socket", shown: "beside an SQLite database, PATH.control; none with PostgreSQL", unit: "path", example: "/run/makegood/control",
+			meaning: "A unix socket through which the command line acts while the server runs. Only the user who runs the server may use it.", start: `""`},
+		{path: "control.token", kind: secretRef, shown: "none: /api/admin is closed", example: "env:CONTROL_TOKEN",
+			meaning: "Opens /api/admin over HTTP to whoever sends it as a bearer token.", start: "env:CONTROL_TOKEN", off: true},
+
 		{path: "retry", kind: section, meaning: "How patiently failing jobs are repeated. Each wait is double the one before, spread by a quarter; a provider that names a time is obeyed."},
 		{path: "retry.events", kind: section, meaning: "For turning a provider's event into an order."},
 		attempts("retry.events"), base("retry.events"), longestWait("retry.events"),
@@ -177,6 +227,16 @@ func keys() []key {
 		{path: "outbound.timeout", kind: span, fallback: "10s", shortest: 100 * time.Millisecond, longest: makegood.JobTimeout, unit: "duration", example: "5s",
 			meaning: "The longest that one call may take."},
 	}
+}
+
+// off leaves a key commented out in the starting file.
+func off(k key) key {
+	k.off = true
+	return k
+}
+
+func consequence(path, fallback, meaning string) key {
+	return key{path: path, fallback: fallback, oneOf: []string{"keep", "suspend", "revoke"}, example: "suspend", meaning: meaning, off: true}
 }
 
 func attempts(policy string) key {

@@ -14,4 +14,6 @@ const (
 	addressBytesMax = 254
 	// headerBytesMax keeps From and Reply-To below what mail servers accept in one line (RFC 5322: 998).
 	headerBytesMax = 900
+	// socketBytesMax is below the shortest limit of an address of a unix socket (macOS: 104).
+	socketBytesMax = 100
 )

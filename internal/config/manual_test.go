@@ -74,7 +74,7 @@ func TestStarterWorks(t *testing.T) {
 // TestStarterWorksUncommented takes the comment signs away from the settings that have them, and Resend out.
 func TestStarterWorksUncommented(t *testing.T) {
 	t.Parallel()
-	file := regexp.MustCompile(`(?m)^( *)#([a-z_]+:)`).ReplaceAllString(string(config.Starter()), "$1$2")
+	file := regexp.MustCompile(`(?m)^( *)#(- )?([a-z_]+:)`).ReplaceAllString(string(config.Starter()), "$1$2$3")
 	resend := regexp.MustCompile(`(?m)^  resend:\n(    .*\n)+`)
 	if !resend.MatchString(file) {
 		t.Fatal("the starting file has no resend")
@@ -93,6 +93,7 @@ func TestStarterSaysEveryKey(t *testing.T) {
 	t.Parallel()
 	row := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([^|]+) \\| ([^|]+) \\|")
 	lines := strings.Split(string(config.Starter()), "\n")
+	dashed := strings.NewReplacer("#- ", "  #", "- ", "  ")
 	rows := row.FindAllStringSubmatch(string(config.Reference()), -1)
 	if len(rows) < 50 {
 		t.Fatalf("the manual has %d keys, want all", len(rows))
@@ -108,7 +109,7 @@ func TestStarterSaysEveryKey(t *testing.T) {
 				comment += " " + strings.TrimPrefix(strings.TrimSpace(line), "# ")
 				continue
 			}
-			if key.MatchString(strings.Replace(line, "- ", "  ", 1)) {
+			if key.MatchString(dashed.Replace(line)) {
 				typ, fallback := strings.TrimSpace(m[2]), strings.Trim(strings.TrimSpace(m[3]), "`")
 				found = found || typ == "mapping" || strings.Contains(strings.ToLower(comment), strings.ToLower(typ)) && strings.Contains(strings.ToLower(comment), strings.ToLower(fallback))
 			}
@@ -122,10 +123,10 @@ func TestStarterSaysEveryKey(t *testing.T) {
 
 func TestStarterHasNoSecret(t *testing.T) {
 	t.Parallel()
-	secretKey := regexp.MustCompile(`(?m)^ *(?:- )?#?(api_key|secret|password|webhook_secrets): (.*)$`)
+	secretKey := regexp.MustCompile(`(?m)^ *(?:- )?#?(?:- )?(api_key|secret|secrets|token|password|webhook_secrets): (.*)$`)
 	found := secretKey.FindAllStringSubmatch(string(config.Starter()), -1)
-	if len(found) != 5 {
-		t.Errorf("secrets in the starting file = %v, want 5", found)
+	if len(found) != 9 {
+		t.Errorf("secrets in the starting file = %v, want 9", found)
 	}
 	for _, m := range found {
 		if !regexp.MustCompile(`^\[?env:[A-Z_]+\]?$`).MatchString(m[2]) {

@@ -97,6 +97,8 @@ func (p *parsing) config(root *node) *Config {
 	c.PublicURL = strings.TrimSuffix(p.text(root, "public_url", bareAddress, pageAddress(live)), "/")
 	c.Checkout = p.checkout(p.child(root, "checkout"), c, live, sources.bad)
 	c.Mail = p.mail(p.child(root, "mail"), api)
+	c.Forwards = p.forwards(p.child(root, "forwards"))
+	c.Control = p.control(p.child(root, "control"), c.Database)
 	return c
 }
 
@@ -153,14 +155,98 @@ func (p *parsing) source(n *node, api check) Source {
 		return s // told already; what its secrets should look like nobody knows
 	}
 	s.APIBase = cmp.Or(s.APIBase, provider.apiBase)
-	s.Account = p.text(n, "account", optional(shaped(provider.account, "is not of the form of an account id, such as acct_1NzBq2Lk3Pw8")))
+	s.Account = p.text(n, "account")
+	if provider.account != "" {
+		p.ask(p.child(n, "account"), s.Account, optional(shaped(provider.account, "is not of the form of an account id, such as acct_1NzBq2Lk3Pw8")))
+	} else if s.Account != "" && s.Provider != "paypal" {
+		p.refuse(p.child(n, "account"), "is given, and this provider's events name none")
+	}
 	mode := secret.AnyMode
 	if m := p.child(n, "mode"); !m.bad {
 		mode = secret.Mode(m.text)
 	}
-	s.APIKey = p.secret(p.child(n, "api_key"), provider.apiKey, mode)
-	s.WebhookSecrets = p.secrets(p.child(n, "webhook_secrets"), provider.webhookSecret, mode)
+	apiKey, clientID := p.child(n, "api_key"), p.child(n, "client_id")
+	if provider.asks != "" && apiKey.absent && !n.bad {
+		p.refuse(apiKey, "is missing; %s", provider.asks)
+	}
+	s.APIKey = p.secret(apiKey, provider.apiKey, mode)
+	s.ClientID = p.text(n, "client_id", optional(plainWord))
+	switch {
+	case s.Provider == "paypal" && s.ClientID == "":
+		p.refuse(clientID, "is missing; PayPal's API asks for it beside the secret")
+	case s.Provider != "paypal" && s.ClientID != "":
+		p.refuse(clientID, "is given, and only PayPal has one")
+	}
+	s.WebhookSecrets = p.datedSecrets(p.child(n, "webhook_secrets"), p.child(n, "retiring_secrets"), provider.webhookSecret, mode)
+	s.AcknowledgeFulfilled = p.text(n, "acknowledge") == "fulfilled"
+	s.AcknowledgeWithin = p.span(n, "acknowledge_within")
+	if retry := p.child(n, "retry"); !retry.absent {
+		policy := p.policy(retry)
+		s.Retry = &policy
+	}
 	return s
+}
+
+// datedSecrets reads the secrets that have no end and those that have one.
+func (p *parsing) datedSecrets(active, retiring *node, kind secret.Kind, mode secret.Mode) []DatedSecret {
+	var all []DatedSecret
+	for _, v := range p.secrets(active, kind, mode) {
+		all = append(all, DatedSecret{Secret: v})
+	}
+	for _, item := range retiring.items {
+		d := DatedSecret{Secret: p.secret(p.child(item, "secret"), kind, mode)}
+		d.NotAfter, _ = time.Parse(time.RFC3339, p.text(item, "not_after", moment))
+		d.NotAfter = d.NotAfter.UTC()
+		all = append(all, d)
+	}
+	return all
+}
+
+func (p *parsing) forwards(n *node) []Forward {
+	var list []Forward
+	names := p.unique()
+	for _, item := range n.items {
+		f := Forward{
+			Name:         p.text(item, "name", sourceName),
+			Timeout:      p.span(item, "timeout"),
+			PerSecond:    p.number(item, "per_second"),
+			AllowPrivate: p.flag(item, "allow_private"),
+			Secrets:      p.datedSecrets(p.child(item, "secrets"), p.child(item, "retiring_secrets"), secret.Standard, secret.AnyMode),
+			Retry:        p.policy(p.child(item, "retry")),
+		}
+		f.URL = p.text(item, "url", forwardAddress(f.AllowPrivate))
+		names(item, "name")
+		list = append(list, f)
+	}
+	return list
+}
+
+func (p *parsing) control(n *node, database string) Control {
+	c := Control{Socket: p.text(n, "socket", optional(oneLine(socketBytesMax)))}
+	if path, ok := strings.CutPrefix(database, "sqlite:"); ok && c.Socket == "" {
+		c.Socket = path + ".control"
+	} else if c.Socket != "" && !filepath.IsAbs(c.Socket) {
+		c.Socket = filepath.Join(p.dir, c.Socket)
+	}
+	if token := p.child(n, "token"); !token.absent {
+		c.Token = p.secret(token, secret.Token, secret.AnyMode)
+	}
+	return c
+}
+
+// consequences are what may become of a licence.
+var consequences = map[string]makegood.Entitlement{
+	"keep": makegood.EntitledFully, "suspend": makegood.EntitledOnHold, "revoke": makegood.EntitledNoMore,
+}
+
+func (p *parsing) productPolicy(n *node) makegood.Policy {
+	return makegood.Policy{
+		PartialRefund: consequences[p.text(n, "partial_refund")],
+		Dispute:       consequences[p.text(n, "dispute")],
+		DisputeLost:   consequences[p.text(n, "dispute_lost")],
+		KeepsGone:     !p.flag(n, "restock"),
+		Grace:         p.span(n, "grace"),
+	}
 }
 
 func (p *parsing) catalogue(n *node, sources []Source) makegood.Catalogue {
@@ -182,6 +268,7 @@ func (p *parsing) product(n *node) makegood.Product {
 		Name:          p.text(n, "name", oneLine(nameBytesMax)),
 		LicensePrefix: p.text(n, "license_prefix", licensePrefix),
 		Stocked:       p.flag(n, "stocked"),
+		Policy:        p.productPolicy(p.child(n, "policy")),
 	}
 	product.Price, _ = makegood.ParseMoney(p.text(n, "price", price))
 	return product

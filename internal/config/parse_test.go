@@ -28,6 +28,13 @@ var environment = map[string]string{
 	"OLD_KEY_SECRET":        "a94262d6e0b9f41c8a7355f1d0c7be83",
 	"RESEND_API_KEY":        "re_Zq7Tn3Vb_9Kx2Lm5Pw8Rd4Fg6Hj1Sc0Ya",
 	"SMTP_PASSWORD":         "correct horse",
+
+	"STRIPE_WEBHOOK_SECRET_OLD": "whsec_Kx2Lm5Pw8Rd4Fg6Hj1Sc0YaZq7Tn3Vb9",
+	"FORWARD_SECRET":            "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+	"FORWARD_SECRET_OLD":        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+	"CONTROL_TOKEN":             "9Kx2Lm5Pw8Rd4Fg6Hj1Sc0Ya",
+	"PAYPAL_SECRET":             "EO422dn3gQLgDbuwqTjzrFgFtaRLRR5BdHEESmha49TM",
+	"PAYPAL_WEBHOOK":            "8PT597110X687430L",
 }
 
 func lookup(name string) (string, bool) {
@@ -85,6 +92,7 @@ func TestParseDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	usual := makegood.Policy{PartialRefund: makegood.EntitledFully, Dispute: makegood.EntitledOnHold, DisputeLost: makegood.EntitledNoMore, Grace: 72 * time.Hour}
 	policy := makegood.RetryPolicy{Attempts: 100, Base: time.Second, Cap: time.Hour}
 	want := &config.Config{
 		Listen:    "127.0.0.1:8080",
@@ -95,16 +103,17 @@ func TestParseDefaults(t *testing.T) {
 		Sources: []config.Source{{
 			Name: "stripe", Provider: "stripe", APIBase: "https://api.stripe.com",
 			APIKey:         secret.New(environment["STRIPE_API_KEY"]),
-			WebhookSecrets: []secret.Value{secret.New(environment["STRIPE_WEBHOOK_SECRET"])},
+			WebhookSecrets: []config.DatedSecret{{Secret: secret.New(environment["STRIPE_WEBHOOK_SECRET"])}}, AcknowledgeWithin: 8 * time.Second,
 		}},
 		Catalogue: makegood.Catalogue{
-			"az-900": {Code: "az-900", Name: "AZ-900 practice exam", Price: makegood.Money{Minor: 2900, Currency: "usd"}, LicensePrefix: "GD"},
-			"sc-900": {Code: "sc-900", Name: "SC-900 practice exam", Price: makegood.Money{Minor: 2900, Currency: "jpy"}, LicensePrefix: "GD"},
+			"az-900": {Code: "az-900", Name: "AZ-900 practice exam", Price: makegood.Money{Minor: 2900, Currency: "usd"}, LicensePrefix: "GD", Policy: usual},
+			"sc-900": {Code: "sc-900", Name: "SC-900 practice exam", Price: makegood.Money{Minor: 2900, Currency: "jpy"}, LicensePrefix: "GD", Policy: usual},
 		},
 		Checkout: config.Checkout{Source: "stripe", SuccessURL: "https://shop.example.com/thanks?session_id={CHECKOUT_SESSION_ID}", CancelURL: "https://shop.example.com/"},
 		Licenses: config.Licenses{KeySecrets: []config.KeySecret{{ID: "k1", Secret: secret.New(environment["LICENSE_KEY_SECRET"])}}},
 		Mail: config.Mail{From: "Shop <shop@example.com>", Resend: &config.Resend{
 			APIBase: "https://api.resend.com", APIKey: secret.New(environment["RESEND_API_KEY"])}},
+		Control:  config.Control{Socket: "/etc/makegood/makegood.db.control"},
 		Retry:    config.Retry{Events: policy, Mail: policy},
 		Workers:  config.Workers{Payments: 16, Effects: 16},
 		Limits:   config.Limits{VerifyPerMinute: 30, ValidatePerMinute: 120, CheckoutPerMinute: 20},
@@ -132,15 +141,25 @@ sources:
     webhook_secrets:
       - env:STRIPE_WEBHOOK_SECRET
       - env:STRIPE_SECOND_SECRET
+    retiring_secrets: [{secret: env:STRIPE_WEBHOOK_SECRET_OLD, not_after: 2026-12-01T01:00:00+01:00}]
+    acknowledge: fulfilled
+    acknowledge_within: 5s
+    retry: {attempts: 7, base: 3s, cap: 4m}
+  - {name: paypal, provider: paypal, mode: test, account: 2J6QB8YJQSJRJ, client_id: app, api_key: env:PAYPAL_SECRET, webhook_secrets: [env:PAYPAL_WEBHOOK]}
   - {name: other, provider: stripe, mode: test, api_key: env:STRIPE_API_KEY, webhook_secrets: [env:STRIPE_SECOND_SECRET]}
 products:
-  - {code: az-900, name: AZ-900, price: 29 USD, license_prefix: AZ, stocked: true, provider_prices: {stripe: price_1, other: price_1}}
+  - {code: az-900, name: AZ-900, price: 29 USD, license_prefix: AZ, stocked: true, provider_prices: {stripe: price_1, other: price_1},
+     policy: {partial_refund: suspend, dispute: keep, dispute_lost: suspend, restock: false, grace: 1h}}
 checkout: {source: other, success_url: "https://shop.example.com/a/{CHECKOUT_SESSION_ID}", cancel_url: "http://localhost/no"}
 licenses: {key_secrets: [{id: k2, secret: env:LICENSE_KEY_SECRET}, {id: k1, secret: env:OLD_KEY_SECRET}]}
 mail:
   from: shop@example.com
   reply_to: help@example.com
   smtp: {host: localhost, port: 2525, username: shop, password: env:SMTP_PASSWORD, tls: none}
+forwards:
+  - {name: shop, url: "http://localhost/hook", secrets: [env:FORWARD_SECRET], allow_private: true, timeout: 3s, per_second: 7,
+     retiring_secrets: [{secret: env:FORWARD_SECRET_OLD, not_after: 2026-12-01T00:00:00Z}], retry: {attempts: 8, base: 5s, cap: 6m}}
+control: {socket: /run/control, token: env:CONTROL_TOKEN}
 retry:
   events: {attempts: 1, base: 10ms, cap: 10ms}
   mail: {attempts: 1000, base: 1m, cap: 24h}
@@ -157,6 +176,7 @@ func TestParseEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, second := secret.New(environment["STRIPE_WEBHOOK_SECRET"]), secret.New(environment["STRIPE_SECOND_SECRET"])
+	december := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 	want := &config.Config{
 		Listen:    "[::1]:0",
 		PublicURL: "http://127.0.0.1:8080",
@@ -165,17 +185,26 @@ func TestParseEverything(t *testing.T) {
 		Log:       config.Log{Level: "debug", Format: "json"},
 		Sources: []config.Source{
 			{Name: "stripe", Provider: "stripe", Live: true, Account: "acct_1NzBq2Lk3Pw8", APIBase: "http://127.0.0.1:9000/stripe",
-				APIKey: secret.New(environment["STRIPE_LIVE_KEY"]), WebhookSecrets: []secret.Value{first, second}},
+				APIKey: secret.New(environment["STRIPE_LIVE_KEY"]), WebhookSecrets: []config.DatedSecret{{Secret: first}, {Secret: second},
+					{Secret: secret.New(environment["STRIPE_WEBHOOK_SECRET_OLD"]), NotAfter: december}}, AcknowledgeFulfilled: true,
+				AcknowledgeWithin: 5 * time.Second, Retry: &makegood.RetryPolicy{Attempts: 7, Base: 3 * time.Second, Cap: 4 * time.Minute}},
+			{Name: "paypal", Provider: "paypal", Account: "2J6QB8YJQSJRJ", ClientID: "app", APIKey: secret.New(environment["PAYPAL_SECRET"]),
+				WebhookSecrets: []config.DatedSecret{{Secret: secret.New(environment["PAYPAL_WEBHOOK"])}}, AcknowledgeWithin: 8 * time.Second},
 			{Name: "other", Provider: "stripe", APIBase: "https://api.stripe.com",
-				APIKey: secret.New(environment["STRIPE_API_KEY"]), WebhookSecrets: []secret.Value{second}},
+				APIKey: secret.New(environment["STRIPE_API_KEY"]), WebhookSecrets: []config.DatedSecret{{Secret: second}}, AcknowledgeWithin: 8 * time.Second},
 		},
 		Catalogue: makegood.Catalogue{"az-900": {Code: "az-900", Name: "AZ-900", Price: makegood.Money{Minor: 2900, Currency: "usd"},
-			LicensePrefix: "AZ", Stocked: true, ProviderPrice: map[string]string{"stripe": "price_1", "other": "price_1"}}},
+			LicensePrefix: "AZ", Stocked: true, Policy: makegood.Policy{PartialRefund: makegood.EntitledOnHold, Dispute: makegood.EntitledFully,
+				DisputeLost: makegood.EntitledOnHold, KeepsGone: true, Grace: time.Hour}, ProviderPrice: map[string]string{"stripe": "price_1", "other": "price_1"}}},
 		Checkout: config.Checkout{Source: "other", SuccessURL: "https://shop.example.com/a/{CHECKOUT_SESSION_ID}", CancelURL: "http://localhost/no"},
 		Licenses: config.Licenses{KeySecrets: []config.KeySecret{
 			{ID: "k2", Secret: secret.New(environment["LICENSE_KEY_SECRET"])}, {ID: "k1", Secret: secret.New(environment["OLD_KEY_SECRET"])}}},
 		Mail: config.Mail{From: "shop@example.com", ReplyTo: "help@example.com",
 			SMTP: &config.SMTP{Host: "localhost", Port: 2525, Username: "shop", Password: secret.New(environment["SMTP_PASSWORD"]), TLS: "none"}},
+		Forwards: []config.Forward{{Name: "shop", URL: "http://localhost/hook", Timeout: 3 * time.Second, PerSecond: 7, AllowPrivate: true,
+			Secrets: []config.DatedSecret{{Secret: secret.New(environment["FORWARD_SECRET"])}, {Secret: secret.New(environment["FORWARD_SECRET_OLD"]), NotAfter: december}},
+			Retry:   makegood.RetryPolicy{Attempts: 8, Base: 5 * time.Second, Cap: 6 * time.Minute}}},
+		Control: config.Control{Socket: "/run/control", Token: secret.New(environment["CONTROL_TOKEN"])},
 		Retry: config.Retry{
 			Events: makegood.RetryPolicy{Attempts: 1, Base: 10 * time.Millisecond, Cap: 10 * time.Millisecond},
 			Mail:   makegood.RetryPolicy{Attempts: 1000, Base: time.Minute, Cap: 24 * time.Hour}},
@@ -335,16 +364,23 @@ func TestSecretsListsEverySecret(t *testing.T) {
 	}
 	c.Mail.Resend = &config.Resend{APIKey: secret.New(environment["RESEND_API_KEY"])}
 	fingerprint := func(name string) string { return secret.New(environment[name]).Fingerprint() }
+	december := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 	want := []config.NamedSecret{
-		{"sources[0].api_key", secret.StripeKey, fingerprint("STRIPE_LIVE_KEY")},
-		{"sources[0].webhook_secrets[0]", secret.StripeWebhook, fingerprint("STRIPE_WEBHOOK_SECRET")},
-		{"sources[0].webhook_secrets[1]", secret.StripeWebhook, fingerprint("STRIPE_SECOND_SECRET")},
-		{"sources[1].api_key", secret.StripeKey, fingerprint("STRIPE_API_KEY")},
-		{"sources[1].webhook_secrets[0]", secret.StripeWebhook, fingerprint("STRIPE_SECOND_SECRET")},
-		{"licenses.key_secrets[0].secret", secret.LicenseKey, fingerprint("LICENSE_KEY_SECRET")},
-		{"licenses.key_secrets[1].secret", secret.LicenseKey, fingerprint("OLD_KEY_SECRET")},
-		{"mail.resend.api_key", secret.ResendKey, fingerprint("RESEND_API_KEY")},
-		{"mail.smtp.password", secret.Password, ""},
+		{Path: "sources[0].api_key", Kind: secret.StripeKey, Fingerprint: fingerprint("STRIPE_LIVE_KEY")},
+		{Path: "sources[0].webhook_secrets[0]", Kind: secret.StripeWebhook, Fingerprint: fingerprint("STRIPE_WEBHOOK_SECRET")},
+		{Path: "sources[0].webhook_secrets[1]", Kind: secret.StripeWebhook, Fingerprint: fingerprint("STRIPE_SECOND_SECRET")},
+		{Path: "sources[0].retiring_secrets[0].secret", Kind: secret.StripeWebhook, Fingerprint: fingerprint("STRIPE_WEBHOOK_SECRET_OLD"), NotAfter: december},
+		{Path: "sources[1].api_key", Kind: secret.Token, Fingerprint: fingerprint("PAYPAL_SECRET")},
+		{Path: "sources[1].webhook_secrets[0]", Kind: secret.PayPalWebhook, Fingerprint: fingerprint("PAYPAL_WEBHOOK")},
+		{Path: "sources[2].api_key", Kind: secret.StripeKey, Fingerprint: fingerprint("STRIPE_API_KEY")},
+		{Path: "sources[2].webhook_secrets[0]", Kind: secret.StripeWebhook, Fingerprint: fingerprint("STRIPE_SECOND_SECRET")},
+		{Path: "licenses.key_secrets[0].secret", Kind: secret.LicenseKey, Fingerprint: fingerprint("LICENSE_KEY_SECRET")},
+		{Path: "licenses.key_secrets[1].secret", Kind: secret.LicenseKey, Fingerprint: fingerprint("OLD_KEY_SECRET")},
+		{Path: "mail.resend.api_key", Kind: secret.ResendKey, Fingerprint: fingerprint("RESEND_API_KEY")},
+		{Path: "mail.smtp.password", Kind: secret.Password, Fingerprint: ""},
+		{Path: "forwards[0].secrets[0]", Kind: secret.Standard, Fingerprint: fingerprint("FORWARD_SECRET")},
+		{Path: "forwards[0].retiring_secrets[0].secret", Kind: secret.Standard, Fingerprint: fingerprint("FORWARD_SECRET_OLD"), NotAfter: december},
+		{Path: "control.token", Kind: secret.Token, Fingerprint: fingerprint("CONTROL_TOKEN")},
 	}
 	if diff := cmp.Diff(want, config.Secrets(c)); diff != "" {
 		t.Errorf("Secrets (-want +got):\n%s", diff)

@@ -58,9 +58,9 @@ func TestParseRefuses(t *testing.T) {
 
 		// Keys.
 		{"unknown key", url, url + "listne: :80\n", "listne: is not a known key here; did you mean listen? (makegood.yaml:2)"},
-		{"unknown key deep down", hooks, hooks + "    secrets: []\n", "sources[0].secrets: is not a known key here (makegood.yaml:9)"},
+		{"unknown key deep down", hooks, hooks + "    secrets: []\n", "sources[0].secrets: is not a known key here; it belongs to forwards[].secrets (makegood.yaml:9)"},
 		{"misspelt required key", mode, "    moed: test\n", "sources[0].mode: is missing; a test must never touch real orders, so the mode is said, not guessed (makegood.yaml:4); and sources[0].moed: is not a known key here; did you mean mode? (makegood.yaml:6)"},
-		{"key in the wrong place", url, url + "timeout: 5s\n", "timeout: is not a known key here; it belongs to outbound.timeout (makegood.yaml:2)"},
+		{"key in the wrong place", url, url + "timeout: 5s\n", "timeout: is not a known key here; it belongs to forwards[].timeout or outbound.timeout (makegood.yaml:2)"},
 		{"key that could be a secret", url, url + "x1f2: 5s\n", "has a key that is not known here (makegood.yaml:2)"},
 		{"key written twice", url, url + "log: {level: info, level: debug}\n", "log.level: is written twice: it is on line 2 already, and only one can be meant (makegood.yaml:2)"},
 		{"section written twice", url, url + "mail: {}\n", "mail.from: is missing; a mail needs a sender (makegood.yaml:2); and mail: has neither resend nor smtp; one of them has to send (makegood.yaml:2); and mail: is written twice: it is on line 2 already, and only one can be meant (makegood.yaml:21)"},
@@ -136,7 +136,7 @@ func TestParseRefuses(t *testing.T) {
 		// Sources.
 		{"source name", "  - name: stripe\n", "  - name: Stripe EU\n", "sources[0].name: is not a name for a source: it has 1 to 64 of a to z, 0 to 9 and dashes (makegood.yaml:4)"},
 		{"same source name", hooks, hooks + strings.Replace(source2, "eu", "stripe", 1) + "checkout: {source: stripe}\n", "sources[1].name: is the same as sources[0].name; each needs its own (makegood.yaml:9)"},
-		{"unknown provider", "    provider: stripe\n", "    provider: stirpe\n", "sources[0].provider: is not stripe; did you mean stripe? (makegood.yaml:5)"},
+		{"unknown provider", "    provider: stripe\n", "    provider: stirpe\n", "sources[0].provider: is not adyen or github or gumroad or lemonsqueezy or mollie or mollie-classic or paddle or paypal or polar or razorpay or shopify or square or standard-webhooks or stripe or svix; did you mean stripe? (makegood.yaml:5)"},
 		{"mode", mode, "    mode: Live\n", "sources[0].mode: is not test or live; did you mean live? (makegood.yaml:6)"},
 		{"account", mode, mode + "    account: '1234'\n", "sources[0].account: is not of the form of an account id, such as acct_1NzBq2Lk3Pw8 (makegood.yaml:7)"},
 		{"api on loopback", mode, mode + "    api_base: http://127.0.0.1:9000\n", "sources[0].api_base: is on loopback or a private network, and outbound.allow_private is false: every call would be refused (makegood.yaml:7)"},
@@ -403,7 +403,7 @@ func TestEmptyFile(t *testing.T) {
 			t.Errorf("problems of %q = %s, want %s", file, got, want)
 		}
 	}
-	want := "is text; expected is a mapping, with the keys checkout, database, licenses, limits, listen, log, mail, node, outbound, products, public_url, retry, sources, workers (makegood.yaml:1)"
+	want := "is text; expected is a mapping, with the keys checkout, control, database, forwards, licenses, limits, listen, log, mail, node, outbound, products, public_url, retry, sources, workers (makegood.yaml:1)"
 	if got := problemsOf(t, "just text", lookup).Error(); got != want {
 		t.Errorf("problems of text = %s, want %s", got, want)
 	}

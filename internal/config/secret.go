@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -15,8 +16,9 @@ import (
 type provider struct {
 	apiBase       string
 	apiKey        secret.Kind
+	asks          string // why an API key must be given; "" when it need not
 	webhookSecret secret.Kind
-	account       string // the pattern of an account id
+	account       string // the pattern of an account id; "" when there are none
 }
 
 // providers has a row for each that package app can build.
@@ -24,9 +26,25 @@ var providers = map[string]provider{
 	"stripe": {
 		apiBase:       "https://api.stripe.com",
 		apiKey:        secret.StripeKey,
+		asks:          "checkouts and the provider's word on a payment need one",
 		webhookSecret: secret.StripeWebhook,
 		account:       `^acct_[A-Za-z0-9]{1,64}$`,
 	},
+	"paypal": {apiKey: secret.Token, asks: "PayPal's events prove nothing, so each is confirmed through the API", webhookSecret: secret.PayPalWebhook},
+
+	"standard-webhooks": {apiKey: secret.Token, webhookSecret: secret.StandardKey},
+	"svix":              {apiKey: secret.Token, webhookSecret: secret.Standard},
+	"polar":             {apiKey: secret.Token, webhookSecret: secret.Token},
+	"paddle":            {apiKey: secret.Token, webhookSecret: secret.Token},
+	"lemonsqueezy":      {apiKey: secret.Token, webhookSecret: secret.Password},
+	"adyen":             {apiKey: secret.Token, webhookSecret: secret.Token},
+	"square":            {apiKey: secret.Token, webhookSecret: secret.Token},
+	"shopify":           {apiKey: secret.Token, webhookSecret: secret.Token},
+	"razorpay":          {apiKey: secret.Token, webhookSecret: secret.Password},
+	"mollie":            {apiKey: secret.Token, webhookSecret: secret.Token},
+	"mollie-classic":    {apiKey: secret.Token, asks: "Mollie signs nothing, so each ping is confirmed through the API", webhookSecret: secret.Token},
+	"github":            {apiKey: secret.Token, webhookSecret: secret.Password},
+	"gumroad":           {apiKey: secret.Token, asks: "Gumroad signs nothing, so each ping is confirmed through the API", webhookSecret: secret.Token},
 }
 
 // secret resolves and inspects one secret. One that is absent is empty; whether it may be is child's to tell.
@@ -87,7 +105,8 @@ func referenceSentence(ref string, err error) string {
 type NamedSecret struct {
 	Path        string // sources[0].api_key
 	Kind        secret.Kind
-	Fingerprint string // secret.Value.Fingerprint; "" for a password, which could be guessed against it
+	Fingerprint string    // secret.Value.Fingerprint; "" for a password, which could be guessed against it
+	NotAfter    time.Time // its last moment; zero is for ever
 }
 
 // Secrets lists every secret of a configuration, in the order of the manual.
@@ -103,12 +122,26 @@ func Secrets(c *Config) []NamedSecret {
 		}
 		list = append(list, s)
 	}
+	addDated := func(kind secret.Kind, all []DatedSecret, active, retiring string) {
+		actives, retirings := 0, 0
+		for _, d := range all {
+			if d.NotAfter.IsZero() {
+				add(kind, d.Secret, "%s[%d]", active, actives)
+				actives++
+				continue
+			}
+			before := len(list)
+			add(kind, d.Secret, "%s[%d].secret", retiring, retirings)
+			if len(list) > before {
+				list[before].NotAfter = d.NotAfter
+			}
+			retirings++
+		}
+	}
 	for i, s := range c.Sources {
 		kinds := providers[s.Provider]
 		add(kinds.apiKey, s.APIKey, "sources[%d].api_key", i)
-		for j, v := range s.WebhookSecrets {
-			add(kinds.webhookSecret, v, "sources[%d].webhook_secrets[%d]", i, j)
-		}
+		addDated(kinds.webhookSecret, s.WebhookSecrets, fmt.Sprintf("sources[%d].webhook_secrets", i), fmt.Sprintf("sources[%d].retiring_secrets", i))
 	}
 	for i, k := range c.Licenses.KeySecrets {
 		add(secret.LicenseKey, k.Secret, "licenses.key_secrets[%d].secret", i)
@@ -119,5 +152,9 @@ func Secrets(c *Config) []NamedSecret {
 	if c.Mail.SMTP != nil {
 		add(secret.Password, c.Mail.SMTP.Password, "mail.smtp.password")
 	}
+	for i, f := range c.Forwards {
+		addDated(secret.Standard, f.Secrets, fmt.Sprintf("forwards[%d].secrets", i), fmt.Sprintf("forwards[%d].retiring_secrets", i))
+	}
+	add(secret.Token, c.Control.Token, "control.token")
 	return list
 }

@@ -32,11 +32,11 @@ func Starter() []byte {
 				b.WriteString(indent + "# " + line + "\n")
 			}
 		}
-		if first {
-			indent += "- "
-		}
 		if k.off {
 			indent += "#"
+		}
+		if first {
+			indent += "- "
 		}
 		b.WriteString(strings.TrimRight(indent+name+": "+k.startValue(), " ") + "\n")
 	}

@@ -145,7 +145,7 @@ func (w *World) configuration() *config.Config {
 		Database:  w.options.Database,
 		Node:      "demo",
 		Sources: []config.Source{{Name: "stripe", Provider: "stripe", APIBase: w.StripeURL, APIKey: secret.New(StripeKey),
-			WebhookSecrets: []secret.Value{secret.New(WebhookSecret)}}},
+			WebhookSecrets: []config.DatedSecret{{Secret: secret.New(WebhookSecret)}}}},
 		Catalogue: catalogue,
 		Checkout: config.Checkout{Source: "stripe", CancelURL: w.URL + "/",
 			SuccessURL: w.URL + "/thanks?session_id={CHECKOUT_SESSION_ID}"},

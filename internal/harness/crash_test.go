@@ -195,7 +195,7 @@ func (s *script) finish(ctx context.Context, w *demo.World) error {
 			errs = append(errs, fmt.Errorf("%d events are %s (%v)", len(left), state, err))
 		}
 	}
-	if letters, err := w.Store().DeadLetters(ctx, 0); err != nil || len(letters) > 0 {
+	if letters, err := w.Store().DeadLetters(ctx, store.DeadLetterFilter{}); err != nil || len(letters) > 0 {
 		errs = append(errs, fmt.Errorf("%d dead letters (%v)", len(letters), err))
 	}
 	return errors.Join(errs...)

@@ -11,6 +11,7 @@ import (
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/demo"
 	"github.com/makegood/makegood/internal/simulate"
+	"github.com/makegood/makegood/internal/store"
 )
 
 // patience is how long a sentence waits to become true. It bounds a failing test and never a passing one.
@@ -115,7 +116,7 @@ func (w *World) ExpectNothingElse() {
 	if got := len(w.Resend.Inbox("")); got != want {
 		w.t.Errorf("%d mails left, want %d", got, want)
 	}
-	letters, err := w.Store().DeadLetters(w.t.Context(), 0)
+	letters, err := w.Store().DeadLetters(w.t.Context(), store.DeadLetterFilter{})
 	if err != nil || len(letters) > 0 {
 		w.t.Errorf("dead letters = %+v, %v, want none", letters, err)
 	}

@@ -58,16 +58,15 @@ func (i *Interpreter) Work(ctx context.Context, job makegood.Job) error {
 }
 
 // Learn lets the order of the facts learn them and settles it, in one commit. The facts must be of one order. eventID is
-// the event that told them, or "" when the provider was asked.
+// the event that told them, or "" when the provider was asked. Facts that name no session find their order by reference;
+// when there is none yet they wait for it in the store, and the order that is returned has no id.
 func (i *Interpreter) Learn(ctx context.Context, actor, eventID string, facts []makegood.Fact) (makegood.Order, error) {
 	return i.Store.AmendOrder(ctx, makegood.Amendment{
 		Key:     facts[0].Key,
 		EventID: eventID,
 		Actor:   actor,
+		Facts:   facts,
 		Change: func(o *makegood.Order, keyTaken func(string) bool) ([]makegood.Entry, error) {
-			for _, f := range facts {
-				o.Learn(f)
-			}
 			return o.Settle(i.Terms(keyTaken)), nil
 		},
 	})

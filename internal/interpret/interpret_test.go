@@ -109,7 +109,7 @@ func (d *desk) keep(t *testing.T, source string) makegood.Job {
 	if _, err := d.store.AcceptEvent(t.Context(), e); err != nil {
 		t.Fatal(err)
 	}
-	return makegood.InterpretJob(d.event(t).ID)
+	return makegood.InterpretJob(d.event(t).ID, source)
 }
 
 func (d *desk) event(t *testing.T) makegood.Event {
@@ -177,7 +177,7 @@ func TestWorkToldTwice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Work(t.Context(), makegood.InterpretJob(e.ID)); err != nil {
+		if err := d.Work(t.Context(), makegood.InterpretJob(e.ID, "stripe")); err != nil {
 			t.Fatalf("Work of the second event = %v", err)
 		}
 		if diff := cmp.Diff(first, d.order(t)); diff != "" {
@@ -254,12 +254,12 @@ func TestWorkWithoutItsEvent(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, storetest.SQLite(t))
 	var permanent *makegood.Permanent
-	if err := d.Work(t.Context(), makegood.InterpretJob("evt-of-nobody")); !errors.As(err, &permanent) || !errors.Is(err, makegood.NotFound) {
+	if err := d.Work(t.Context(), makegood.InterpretJob("evt-of-nobody", "shop")); !errors.As(err, &permanent) || !errors.Is(err, makegood.NotFound) {
 		t.Errorf("Work of an event that is not there = %v, want permanent: it cannot come into being", err)
 	}
 	broken := makegood.Errorf(makegood.Unavailable, "not now")
 	d.Store = breaking{d.store, broken}
-	if err := d.Work(t.Context(), makegood.InterpretJob("")); !errors.Is(err, makegood.Unavailable) || errors.As(err, &permanent) {
+	if err := d.Work(t.Context(), makegood.InterpretJob("", "shop")); !errors.Is(err, makegood.Unavailable) || errors.As(err, &permanent) {
 		t.Errorf("Work with a store that cannot be read = %v, want an error worth a retry", err)
 	}
 }

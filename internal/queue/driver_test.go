@@ -32,11 +32,11 @@ func TestRowsAreRivers(t *testing.T) {
 			t.Fatal(err)
 		}
 		effect := makegood.EffectJob("ord1", "email")
-		n.enqueue(t, makegood.InterpretJob(e.ID))
+		n.enqueue(t, makegood.InterpretJob(e.ID, "stripe"))
 		n.enqueue(t, effect)
 
 		const attempts = 32767 // what store.riverAttemptsMax says
-		n.insert(t, interpretArgs{makegood.InterpretJob(e.ID)}, &river.InsertOpts{Queue: makegood.QueuePayments, MaxAttempts: attempts})
+		n.insert(t, interpretArgs{makegood.InterpretJob(e.ID, "stripe")}, &river.InsertOpts{Queue: makegood.QueuePayments, MaxAttempts: attempts})
 		n.insert(t, effectArgs{effect}, &river.InsertOpts{Queue: makegood.QueueEffects, MaxAttempts: attempts})
 
 		rows := n.columns(t)

@@ -64,7 +64,7 @@ func TestRestartAfterKill(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		before := newNode(t, url, func(context.Context, makegood.Job) error { return nil })
-		before.enqueue(t, makegood.InterpretJob("held"))
+		before.enqueue(t, makegood.InterpretJob("held", "stripe"))
 		if err := before.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +86,7 @@ func TestRestartAfterKill(t *testing.T) {
 		if took := time.Since(begin); took > 5*time.Second {
 			t.Errorf("the held job ran after %v, want at once", took)
 		}
-		n.enqueue(t, makegood.InterpretJob("new"))
+		n.enqueue(t, makegood.InterpretJob("new", "stripe"))
 		receive(t, "run of a new job", started)
 	})
 }
@@ -99,7 +99,7 @@ func TestTakeOver(t *testing.T) {
 	n := newNode(t, url, func(_ context.Context, j makegood.Job) error { started <- j; return nil }, func(o *Options) {
 		o.Node, o.JobTimeout, o.RescueAfter = "other", 500*time.Millisecond, time.Second
 	})
-	n.enqueue(t, makegood.InterpretJob("held"))
+	n.enqueue(t, makegood.InterpretJob("held", "stripe"))
 	killed(t, url, "one")
 	if released, err := n.ReleaseRunningJobs(t.Context(), "other"); err != nil || released != 0 {
 		t.Errorf("ReleaseRunningJobs of another node = %d, %v, want 0", released, err)
@@ -129,7 +129,7 @@ func TestRescueLeavesTheLiving(t *testing.T) {
 		n := newNode(t, url, func(context.Context, makegood.Job) error { return nil },
 			func(o *Options) { o.RescueAfter = time.Minute })
 		for range 3 {
-			n.enqueue(t, makegood.InterpretJob("evt"))
+			n.enqueue(t, makegood.InterpretJob("evt", "stripe"))
 		}
 		n.execute(t, `UPDATE river_job SET state = 'running', attempt = 7, attempted_at = scheduled_at`)
 		if rescued, err := n.rescue(t.Context()); err != nil || rescued != 0 {
@@ -178,7 +178,7 @@ func TestNodesShare(t *testing.T) {
 	}
 	const jobs = 200
 	for i := range jobs {
-		nodes[0].enqueue(t, makegood.InterpretJob(fmt.Sprint("evt", i)))
+		nodes[0].enqueue(t, makegood.InterpretJob(fmt.Sprint("evt", i), "stripe"))
 	}
 	eventually(t, "all jobs are done", func() bool { return nodes[0].allDone(t) })
 	mu.Lock()

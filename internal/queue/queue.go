@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,7 +44,7 @@ type Options struct {
 	Database
 	Node   string // names this process among those that share the database
 	Work   map[string]Work
-	Policy map[string]makegood.RetryPolicy // by kind of job
+	Policy func(makegood.Job) makegood.RetryPolicy // how patiently a job is repeated
 	// GiveUp keeps the dead letter of a job that will not run again. When it fails the job is repeated instead.
 	GiveUp  func(ctx context.Context, d makegood.DeadLetter) error
 	Workers map[string]int // how many jobs of a queue run at once
@@ -220,19 +221,21 @@ func (w *worker[A]) Work(ctx context.Context, j *river.Job[A]) error {
 
 // runner returns what runs one attempt of a kind of job and decides what comes after it.
 func (o Options) runner(kind string) func(context.Context, makegood.Job, *rivertype.JobRow) error {
-	work, policy := o.Work[kind], o.Policy[kind]
-	if work == nil || policy.Attempts < 1 || o.GiveUp == nil {
-		panic("queue: no work, attempts or dead letters for " + kind)
+	work := o.Work[kind]
+	if work == nil || o.Policy == nil || o.GiveUp == nil {
+		panic("queue: no work, policy or dead letters for " + kind)
 	}
 	log := o.Logger.With("job", kind)
 	return func(ctx context.Context, job makegood.Job, row *rivertype.JobRow) error {
 		if o.Seen != nil {
 			o.Seen(kind, time.Since(row.ScheduledAt))
 		}
+		policy := o.Policy(job)
 		job.Attempt = makegood.Attempt{Number: row.Attempt, Last: row.Attempt >= policy.Attempts}
 		var err error
 		if row.Attempt > policy.Attempts+lostRunsMax {
-			err = &makegood.Permanent{Err: fmt.Errorf("the process died or hung in each of its last %d runs", lostRunsMax+1)}
+			err = &makegood.Permanent{Reason: makegood.DeadCrashed,
+				Err: fmt.Errorf("the process died or hung in each of its last %d runs", lostRunsMax+1)}
 		} else {
 			err = safely(ctx, work, job)
 		}
@@ -274,21 +277,28 @@ func safely(ctx context.Context, work Work, job makegood.Job) (err error) {
 
 func deadLetter(job makegood.Job, row *rivertype.JobRow, err error) makegood.DeadLetter {
 	now := time.Now().UTC()
-	first := now
-	if len(row.Errors) > 0 {
-		first = row.Errors[0].At
+	d := makegood.DeadLetter{Job: job, Error: err.Error(), Reason: makegood.DeadExhausted, Attempts: row.Attempt,
+		FirstFailedAt: now, LastFailedAt: now}
+	var permanent *makegood.Permanent
+	if errors.As(err, &permanent) {
+		d.Reason, d.Error = cmp.Or(permanent.Reason, makegood.DeadPermanent), permanent.Err.Error()
 	}
-	return makegood.DeadLetter{Job: job, Error: err.Error(), Attempts: row.Attempt, FirstFailedAt: first, LastFailedAt: now}
+	for _, e := range row.Errors {
+		d.History = append(d.History, makegood.FailedAttempt{At: e.At.UTC(), Attempt: e.Attempt, Error: e.Error})
+	}
+	d.History = append(d.History, makegood.FailedAttempt{At: now, Attempt: row.Attempt, Error: d.Error})
+	d.FirstFailedAt = d.History[0].At
+	return d
 }
 
 // retryPolicy gives River our waits.
-type retryPolicy map[string]makegood.RetryPolicy
+type retryPolicy func(makegood.Job) makegood.RetryPolicy
 
 // NextRetry returns when the job runs again after the attempt that just failed.
-func (p retryPolicy) NextRetry(job *rivertype.JobRow) time.Time {
-	policy, ok := p[job.Kind]
-	if !ok {
-		policy = makegood.DefaultRetryPolicy
+func (p retryPolicy) NextRetry(row *rivertype.JobRow) time.Time {
+	job := makegood.Job{Kind: row.Kind}
+	if err := json.Unmarshal(row.EncodedArgs, &job); err != nil {
+		return time.Now().Add(makegood.DefaultRetryPolicy.Backoff(row.Attempt, rand.Float64())) // it fails again, and then says so
 	}
-	return time.Now().Add(policy.Backoff(job.Attempt, rand.Float64()))
+	return time.Now().Add(p(job).Backoff(row.Attempt, rand.Float64()))
 }

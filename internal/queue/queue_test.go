@@ -81,8 +81,12 @@ func newNode(t testing.TB, url string, work Work, adjust ...func(*Options)) *nod
 		Database: n.db,
 		Node:     "here",
 		Work:     map[string]Work{makegood.JobInterpret: work, makegood.JobEffect: work},
-		Policy: map[string]makegood.RetryPolicy{makegood.JobInterpret: makegood.DefaultRetryPolicy,
-			makegood.JobEffect: {Attempts: 3, Base: time.Millisecond, Cap: 10 * time.Millisecond}},
+		Policy: func(j makegood.Job) makegood.RetryPolicy {
+			if j.Kind == makegood.JobEffect {
+				return makegood.RetryPolicy{Attempts: 3, Base: time.Millisecond, Cap: 10 * time.Millisecond}
+			}
+			return makegood.DefaultRetryPolicy
+		},
 		GiveUp:  func(_ context.Context, d makegood.DeadLetter) error { n.letters <- d; return nil },
 		Workers: map[string]int{makegood.QueuePayments: 8, makegood.QueueEffects: 8},
 		Logger:  slog.New(slog.DiscardHandler),
@@ -219,7 +223,7 @@ func TestWakeAtOnce(t *testing.T) {
 		var waits []time.Duration
 		for i := range 50 {
 			time.Sleep(time.Duration(i%10) * 3 * time.Millisecond) // on both sides of every cool-down
-			j := makegood.InterpretJob("evt")
+			j := makegood.InterpretJob("evt", "stripe")
 			if i%2 == 1 {
 				j = makegood.EffectJob("ord", "email")
 			}
@@ -248,7 +252,7 @@ func TestWakeNobodyLost(t *testing.T) {
 		for c := range callers {
 			wg.Go(func() {
 				for range each {
-					j := makegood.InterpretJob("evt")
+					j := makegood.InterpretJob("evt", "stripe")
 					if c%2 == 1 {
 						j = makegood.EffectJob("ord", "email")
 					}
@@ -268,20 +272,24 @@ func TestFinishedJobsLeaveNoRow(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, storetest.SQLite(t), func(context.Context, makegood.Job) error { return nil })
 	for range 20 {
-		n.enqueue(t, makegood.InterpretJob("evt"))
+		n.enqueue(t, makegood.InterpretJob("evt", "stripe"))
 	}
 	eventually(t, "no row is left", func() bool { return len(n.jobs(t)) == 0 })
 }
 
 // What fails waits as the policy says, longer each time.
+func always(p makegood.RetryPolicy) func(makegood.Job) makegood.RetryPolicy {
+	return func(makegood.Job) makegood.RetryPolicy { return p }
+}
+
 func TestRetryFollowsPolicy(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		policy := makegood.RetryPolicy{Attempts: 10, Base: 10 * time.Minute, Cap: 25 * time.Minute}
 		attempts := make(chan makegood.Attempt, 10)
 		n := startNode(t, url, func(_ context.Context, j makegood.Job) error { attempts <- j.Attempt; return errors.New("no luck") },
-			func(o *Options) { o.Policy[makegood.JobInterpret] = policy })
-		n.enqueue(t, makegood.InterpretJob("evt"))
+			func(o *Options) { o.Policy = always(policy) })
+		n.enqueue(t, makegood.InterpretJob("evt", "stripe"))
 		for attempt := 1; attempt <= 3; attempt++ {
 			if got, want := receive(t, "attempt", attempts), (makegood.Attempt{Number: attempt}); got != want {
 				t.Errorf("attempt = %+v, want %+v", got, want)
@@ -330,8 +338,8 @@ func TestSnooze(t *testing.T) {
 				return nil
 			}
 			return fmt.Errorf("mail: %w", &makegood.Snooze{For: time.Hour, Err: errors.New("busy")})
-		}, func(o *Options) { o.Policy[makegood.JobInterpret] = makegood.RetryPolicy{Attempts: 1, Base: 1, Cap: 1} })
-		n.enqueue(t, makegood.InterpretJob("evt"))
+		}, func(o *Options) { o.Policy = always(makegood.RetryPolicy{Attempts: 1, Base: 1, Cap: 1}) })
+		n.enqueue(t, makegood.InterpretJob("evt", "stripe"))
 		for range 3 {
 			if got, want := receive(t, "attempt", attempts), (makegood.Attempt{Number: 1, Last: true}); got != want {
 				t.Errorf("attempt = %+v, want %+v", got, want)
@@ -442,7 +450,7 @@ func TestJobTimeout(t *testing.T) {
 			causes <- ctx.Err()
 			return ctx.Err()
 		}, func(o *Options) { o.JobTimeout = 20 * time.Millisecond })
-		n.enqueue(t, makegood.InterpretJob("evt"))
+		n.enqueue(t, makegood.InterpretJob("evt", "stripe"))
 		if err := receive(t, "end of the context", causes); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the context of a slow job ends with %v, want its deadline", err)
 		}
@@ -464,14 +472,14 @@ func TestStop(t *testing.T) {
 			t.Errorf("Stop before Start = %v, want nil", err)
 		}
 		n.start(t)
-		n.enqueue(t, makegood.InterpretJob("first"))
+		n.enqueue(t, makegood.InterpretJob("first", "stripe"))
 		receive(t, "start", started)
 		brief, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		if err := n.Stop(brief); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Stop while a job runs = %v, want the end of its context", err)
 		}
-		n.enqueue(t, makegood.InterpretJob("second"))
+		n.enqueue(t, makegood.InterpretJob("second", "stripe"))
 		stopped := make(chan error, 1)
 		go func() { stopped <- n.Stop(t.Context()) }()
 		close(free)
@@ -498,12 +506,12 @@ func TestUnknownKind(t *testing.T) {
 		n := newNode(t, url, func(context.Context, makegood.Job) error { ran <- struct{}{}; return nil },
 			func(o *Options) { o.JobTimeout, o.RescueAfter = 50*time.Millisecond, 100*time.Millisecond })
 		for range 2 {
-			n.enqueue(t, makegood.InterpretJob("evt"))
+			n.enqueue(t, makegood.InterpretJob("evt", "stripe"))
 		}
 		n.execute(t, `UPDATE river_job SET kind = 'of tomorrow'`)
 		n.execute(t, `UPDATE river_job SET state = 'running', attempt = 1, attempted_at = created_at WHERE id = (SELECT MAX(id) FROM river_job)`)
 		n.start(t)
-		n.enqueue(t, makegood.InterpretJob("evt"))
+		n.enqueue(t, makegood.InterpretJob("evt", "stripe"))
 		receive(t, "run of the known job", ran)
 		eventually(t, "both unknown jobs were tried and wait", func() bool {
 			waiting := 0

@@ -136,7 +136,7 @@ func TestPostgresListenerReconnects(t *testing.T) {
 		}
 		for i := range 5 {
 			want := fmt.Sprint(round, ".", i)
-			eventually(t, "a job is kept", func() bool { return n.EnqueueJob(t.Context(), makegood.InterpretJob(want)) == nil })
+			eventually(t, "a job is kept", func() bool { return n.EnqueueJob(t.Context(), makegood.InterpretJob(want, "stripe")) == nil })
 			for got := ""; got != want; { // a job whose finish was lost runs again
 				got = receive(t, "start of job "+want, started)
 			}

@@ -17,6 +17,9 @@ const (
 	StripeKey     Kind = "stripe_key"     // sk_ or rk_, then test_ or live_, and at least 16 characters
 	ResendKey     Kind = "resend_key"     // re_ and at least 16 characters
 	LicenseKey    Kind = "license_key"    // at least 16 bytes, drawn at random
+	Standard      Kind = "standard"       // a symmetric Standard Webhooks secret: whsec_ and at least 24 characters
+	StandardKey   Kind = "standard_key"   // the same, or a public key: whpk_ and at least 40 characters
+	PayPalWebhook Kind = "paypal_webhook" // the id of a webhook at PayPal: 17 letters and digits, and not WEBHOOK_ID
 	Token         Kind = "token"          // at least 16 bytes
 	Password      Kind = "password"       // at least 1 byte
 )
@@ -76,6 +79,9 @@ var shapes = map[Kind]shape{
 	StripeKey:     {prefixes: []string{"sk_test_", "sk_live_", "rk_test_", "rk_live_"}, bodyMin: 16, plain: true, drawn: true},
 	ResendKey:     {prefixes: []string{"re_"}, bodyMin: 16, plain: true, drawn: true},
 	LicenseKey:    {bodyMin: 16, foreign: []string{"whsec_", "sk_test_", "sk_live_", "rk_test_", "rk_live_", "pk_test_", "pk_live_", "re_"}, drawn: true},
+	Standard:      {prefixes: []string{"whsec_"}, bodyMin: 24, plain: true, drawn: true},
+	StandardKey:   {prefixes: []string{"whsec_", "whpk_"}, bodyMin: 24, plain: true, drawn: true},
+	PayPalWebhook: {bodyMin: 10, foreign: []string{"whsec_", "sk_test_", "sk_live_"}, plain: true},
 	Token:         {bodyMin: 16, foreign: []string{"sk_test_", "sk_live_", "rk_test_", "rk_live_", "pk_test_", "pk_live_"}, drawn: true},
 	Password:      {bodyMin: 1},
 }

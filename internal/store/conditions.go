@@ -23,6 +23,12 @@ func (c *conditions) equal(column, value string) bool {
 	return true
 }
 
+// compare adds a condition such as "id <" or "received_at >=" against a value.
+func (c *conditions) compare(columnAndOperator string, value any) {
+	c.args = append(c.args, value)
+	c.terms = append(c.terms, fmt.Sprintf("%s $%d", columnAndOperator, len(c.args)))
+}
+
 // equalKnown is equal with the value written out when it is one of known, which are words of our own.
 func (c *conditions) equalKnown(column, value string, known ...string) {
 	if !slices.Contains(known, value) {

@@ -2,33 +2,47 @@ package store
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"time"
 
 	"github.com/makegood/makegood"
 )
 
+// historyMax bounds the attempts that a letter tells of; the oldest are left out.
+const historyMax = 200
+
 // KeepDeadLetter records that a job was given up. For an event it copies source, type and payload and marks the event
 // dead; for a step it marks the step failed and the order stuck, through settle, in the same commit. Keeping the letter of
-// the same job again updates its error and count.
+// the same job again writes it over; one that a person had done again is opened again, with its history continued.
 func (s *Store) KeepDeadLetter(ctx context.Context, d makegood.DeadLetter, settle func(*makegood.Order) []makegood.Entry) error {
 	return s.write(ctx, func(w *writing) error {
+		d := d // a transaction may run again
 		if err := w.describe(ctx, &d); err != nil {
 			return err
 		}
-		_, err := w.Exec(ctx, `
-			INSERT INTO dead_letters (id, kind, event_id, order_id, step, source, type, payload, error, attempts,
-				first_failed_at, last_failed_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-			ON CONFLICT (kind, event_id, order_id, step) DO UPDATE
-			SET error = excluded.error, attempts = excluded.attempts, last_failed_at = excluded.last_failed_at`,
-			w.newID(makegood.DeadLetterPrefix), d.Job.Kind, d.Job.EventID, d.Job.OrderID, d.Job.Step, d.Source, d.Type,
-			d.Payload, clean(d.Error), d.Attempts, micros(d.FirstFailedAt), micros(d.LastFailedAt))
+		if err := w.continued(ctx, &d); err != nil {
+			return err
+		}
+		history, err := json.Marshal(d.History)
 		if err != nil {
+			return fmt.Errorf("encode the attempts of a dead letter: %w", err)
+		}
+		if err := w.Do(ctx, `
+			INSERT INTO dead_letters (id, kind, event_id, order_id, step, source, type, payload, error, attempts,
+				first_failed_at, last_failed_at, state, reason, history)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'open', $13, $14)
+			ON CONFLICT (kind, event_id, order_id, step) DO UPDATE
+			SET error = excluded.error, attempts = excluded.attempts, first_failed_at = excluded.first_failed_at,
+				last_failed_at = excluded.last_failed_at, state = 'open', reason = excluded.reason, history = excluded.history`,
+			w.newID(makegood.DeadLetterPrefix), d.Job.Kind, d.Job.EventID, d.Job.OrderID, d.Job.Step, d.Source, d.Type,
+			d.Payload, clean(d.Error), d.Attempts, micros(d.FirstFailedAt), micros(d.LastFailedAt), string(d.Reason),
+			clean(string(history))); err != nil {
 			return err
 		}
 		if d.Job.Kind == makegood.JobInterpret {
-			_, err = w.Exec(ctx, `UPDATE events SET state = 'dead', note = $2 WHERE id = $1 AND state = 'kept'`,
+			return w.Do(ctx, `UPDATE events SET state = 'dead', note = $2 WHERE id = $1 AND state = 'kept'`,
 				d.Job.EventID, clean(d.Error))
-			return err
 		}
 		_, err = w.amend(ctx, makegood.Amendment{
 			OrderID: d.Job.OrderID,
@@ -56,30 +70,168 @@ func (w *writing) describe(ctx context.Context, d *makegood.DeadLetter) error {
 	return err
 }
 
+// continued puts what an earlier letter of the same job tells before the new attempts, if a person had it done again.
+func (w *writing) continued(ctx context.Context, d *makegood.DeadLetter) error {
+	var state, text string
+	var first int64
+	var attempts int
+	err := w.QueryRow(ctx, `
+		SELECT state, history, attempts, first_failed_at
+		FROM dead_letters
+		WHERE kind = $1 AND event_id = $2 AND order_id = $3 AND step = $4`+w.store.engine.forUpdate(),
+		d.Job.Kind, d.Job.EventID, d.Job.OrderID, d.Job.Step).Scan(&state, &text, &attempts, &first)
+	if err == makegood.NotFound || err == nil && makegood.DeadState(state) == makegood.DeadOpen {
+		return nil // the first letter, or the same one again after a crash
+	}
+	if err != nil {
+		return err
+	}
+	var earlier []makegood.FailedAttempt
+	if err := json.Unmarshal([]byte(text), &earlier); err != nil {
+		return err
+	}
+	d.History = append(earlier, d.History...)
+	if len(d.History) > historyMax {
+		d.History = d.History[len(d.History)-historyMax:]
+	}
+	d.Attempts += attempts
+	d.FirstFailedAt = fromMicros(first)
+	return nil
+}
+
+// DeadLetterFilter narrows a listing. The zero value lists everything, newest first.
+type DeadLetterFilter struct {
+	State  makegood.DeadState
+	Source string
+	Type   string // the event's type or the step's name
+	Reason makegood.DeadReason
+	Since  time.Time // given up at or after
+	Before string    // only letters whose id sorts before this one: the next page
+	Limit  int       // at most makegood.ListMax, which 0 means too
+}
+
+const deadLetterColumns = `id, kind, event_id, order_id, step, source, type, error, attempts, first_failed_at, last_failed_at,
+	state, reason, history, retries, retried_at`
+
+func scanDeadLetter(row Row, more ...any) (makegood.DeadLetter, error) {
+	var d makegood.DeadLetter
+	var first, last, retried int64
+	var history string
+	err := row.Scan(append([]any{&d.ID, &d.Job.Kind, &d.Job.EventID, &d.Job.OrderID, &d.Job.Step, &d.Source, &d.Type,
+		&d.Error, &d.Attempts, &first, &last, (*string)(&d.State), (*string)(&d.Reason), &history, &d.Retries, &retried}, more...)...)
+	if err != nil {
+		return d, err
+	}
+	if d.Job.Kind == makegood.JobInterpret {
+		d.Job.Source = d.Source
+	}
+	d.FirstFailedAt, d.LastFailedAt, d.RetriedAt = fromMicros(first), fromMicros(last), fromMicros(retried)
+	return d, json.Unmarshal([]byte(history), &d.History)
+}
+
 // DeadLetters lists what was given up, newest first, without payloads.
-func (s *Store) DeadLetters(ctx context.Context, max int) ([]makegood.DeadLetter, error) {
+func (s *Store) DeadLetters(ctx context.Context, f DeadLetterFilter) ([]makegood.DeadLetter, error) {
+	var where conditions
+	where.equalKnown("state", string(f.State), string(makegood.DeadOpen))
+	where.equal("source", f.Source)
+	where.equal("type", f.Type)
+	where.equal("reason", string(f.Reason))
+	if !f.Since.IsZero() {
+		where.compare("last_failed_at >=", micros(f.Since))
+	}
+	if f.Before != "" {
+		where.compare("id <", f.Before)
+	}
 	var letters []makegood.DeadLetter
 	err := s.read(ctx, func(tx Tx) error {
-		rows, err := tx.Query(ctx, `
-			SELECT id, kind, event_id, order_id, step, source, type, error, attempts, first_failed_at, last_failed_at
-			FROM dead_letters
-			ORDER BY id DESC
-			LIMIT $1`, limit(max))
+		return each(ctx, tx, func(rows Rows) error {
+			d, err := scanDeadLetter(rows)
+			letters = append(letters, d)
+			return err
+		}, `SELECT `+deadLetterColumns+` FROM dead_letters`+where.newestFirst(f.Limit), where.args...)
+	})
+	return letters, err
+}
+
+// DeadLetter returns one letter with its payload. It is makegood.NotFound when there is none.
+func (s *Store) DeadLetter(ctx context.Context, id string) (d makegood.DeadLetter, err error) {
+	err = s.read(ctx, func(tx Tx) error {
+		var payload []byte
+		d, err = scanDeadLetter(tx.QueryRow(ctx, `SELECT `+deadLetterColumns+`, payload FROM dead_letters WHERE id = $1`, id), &payload)
+		d.Payload = payload
+		return notFound(err, "There is no dead letter %q.", id)
+	})
+	return d, err
+}
+
+// Rerun says how a dead letter is done again.
+type Rerun struct {
+	Actor string // who asked, for the audit
+	// Anew gives up the caution about attempts of which nobody knows how they ended.
+	Anew bool
+	// After is how long its job waits first, and Behind puts it behind all other work: many letters are done again without
+	// being in the way of what is paid for now.
+	After  time.Duration
+	Behind bool
+}
+
+// RetryDeadLetter has the job of an open letter run again, and reports false when the letter was not open: whoever else
+// retried it was first. The letter stays, marked as retried, and is opened again if the job is given up once more.
+func (s *Store) RetryDeadLetter(ctx context.Context, id string, how Rerun, settle func(*makegood.Order) []makegood.Entry) (retried bool, err error) {
+	err = s.write(ctx, func(w *writing) error {
+		w.after, w.behind = how.After, how.Behind
+		n, err := w.Exec(ctx, `
+			UPDATE dead_letters
+			SET state = 'retried', retries = retries + 1, retried_at = $2
+			WHERE id = $1 AND state = 'open'`, id, micros(w.now))
+		if retried = n == 1; err != nil || !retried {
+			return err
+		}
+		d, err := scanDeadLetter(w.QueryRow(ctx, `SELECT `+deadLetterColumns+` FROM dead_letters WHERE id = $1`, id))
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var d makegood.DeadLetter
-			var first, last int64
-			if err := rows.Scan(&d.ID, &d.Job.Kind, &d.Job.EventID, &d.Job.OrderID, &d.Job.Step, &d.Source, &d.Type,
-				&d.Error, &d.Attempts, &first, &last); err != nil {
+		if err := w.record(ctx, d.Job.OrderID, how.Actor, []makegood.Entry{{Action: "dead_letter.retried", Target: id,
+			Before: string(makegood.DeadOpen), After: string(makegood.DeadRetried)}}); err != nil {
+			return err
+		}
+		if d.Job.Kind == makegood.JobInterpret {
+			if err := w.Do(ctx, `UPDATE events SET state = 'kept', note = '' WHERE id = $1 AND state = 'dead'`, d.Job.EventID); err != nil {
 				return err
 			}
-			d.FirstFailedAt, d.LastFailedAt = fromMicros(first), fromMicros(last)
-			letters = append(letters, d)
+			return w.enqueue(ctx, d.Job)
 		}
-		return rows.Err()
+		_, err = w.amend(ctx, makegood.Amendment{
+			OrderID: d.Job.OrderID,
+			Actor:   how.Actor,
+			Change: func(o *makegood.Order, _ func(string) bool) ([]makegood.Entry, error) {
+				o.Again(d.Job.Step, how.Anew, w.now)
+				return settle(o), nil
+			},
+		})
+		return err
 	})
-	return letters, err
+	return retried && err == nil, err
+}
+
+// DiscardDeadLetter records that a person decided that the job of an open letter is not needed, and reports false when the
+// letter was not open. What it was about stays as it is.
+func (s *Store) DiscardDeadLetter(ctx context.Context, id, actor, why string) (discarded bool, err error) {
+	err = s.write(ctx, func(w *writing) error {
+		n, err := w.Exec(ctx, `UPDATE dead_letters SET state = 'discarded' WHERE id = $1 AND state = 'open'`, id)
+		if discarded = n == 1; err != nil || !discarded {
+			return err
+		}
+		return w.record(ctx, "", actor, []makegood.Entry{{Action: "dead_letter.discarded", Target: id,
+			Before: string(makegood.DeadOpen), After: string(makegood.DeadDiscarded) + ": " + clean(why)}})
+	})
+	return discarded && err == nil, err
+}
+
+// CountDeadLetters counts the open ones.
+func (s *Store) CountDeadLetters(ctx context.Context) (n int, err error) {
+	err = s.look(ctx, func(tx Tx) error {
+		return tx.QueryRow(ctx, `SELECT COUNT(*) FROM dead_letters WHERE state = 'open'`).Scan(&n)
+	})
+	return n, err
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"strings"
 
@@ -9,18 +10,22 @@ import (
 
 // AcceptEvent keeps the event and the job that will interpret it in one transaction, and reports whether the event is
 // new. Once it returns nil, the event survives a power cut. An event whose identity is known changes nothing. The event's
-// id is made here.
+// id is made here. An event that brings another body under a transmission id that is known is makegood.Conflict: somebody
+// forges.
 func (s *Store) AcceptEvent(ctx context.Context, e makegood.Event) (isNew bool, err error) {
 	e.ID = makegood.NewID(makegood.EventPrefix, s.now(), s.random)
-	for _, text := range []*string{&e.Account, &e.ProviderID, &e.Type, &e.APIVersion, &e.ObjectID} {
+	for _, text := range []*string{&e.Account, &e.ProviderID, &e.Type, &e.APIVersion, &e.ObjectID, &e.Transmission} {
 		*text = clean(*text)
 	}
 	isNew, err = s.engine.accept(ctx, s, e)
 	if err != nil {
 		return false, s.unavailable(err)
 	}
+	if !isNew && e.Transmission != "" {
+		return false, s.sameTransmission(ctx, e)
+	}
 	if isNew && s.split {
-		if err := s.EnqueueJob(ctx, makegood.InterpretJob(e.ID)); err != nil {
+		if err := s.EnqueueJob(ctx, makegood.InterpretJob(e.ID, e.Source)); err != nil {
 			return true, err
 		}
 	}
@@ -28,6 +33,25 @@ func (s *Store) AcceptEvent(ctx context.Context, e makegood.Event) (isNew bool, 
 		s.woken(makegood.QueuePayments)
 	}
 	return isNew, nil
+}
+
+// sameTransmission refuses an event that comes under the transmission id of another, or with another body than before.
+func (s *Store) sameTransmission(ctx context.Context, e makegood.Event) error {
+	return s.look(ctx, func(tx Tx) error {
+		var providerID string
+		var payload []byte
+		err := tx.QueryRow(ctx, `
+			SELECT provider_id, payload
+			FROM events
+			WHERE transmission = $1 AND source = $2 AND transmission <> ''`, e.Transmission, e.Source).Scan(&providerID, &payload)
+		if err == makegood.NotFound {
+			return nil // the same event under another transmission: the provider delivers again
+		}
+		if err == nil && (providerID != e.ProviderID || payload != nil && !bytes.Equal(payload, e.Payload)) {
+			return makegood.Errorf(makegood.Conflict, "This transmission id came before with another body.")
+		}
+		return err
+	})
 }
 
 // clean drops what PostgreSQL cannot keep as text. The raw payload keeps everything.
@@ -38,11 +62,11 @@ func clean(s string) string {
 func (w *writing) keepEvent(ctx context.Context, e makegood.Event) (isNew bool, err error) {
 	n, err := w.Exec(ctx, `
 		INSERT INTO events (id, source, account, live, provider_id, type, api_version, object_id, created_at,
-			received_at, verified_by, state, note, order_id, handled_at, payload)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'kept', '', '', 0, $12)
+			received_at, verified_by, state, note, order_id, handled_at, payload, transmission)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'kept', '', '', 0, $12, $13)
 		ON CONFLICT DO NOTHING`,
 		e.ID, e.Source, e.Account, e.Live, e.ProviderID, e.Type, e.APIVersion, e.ObjectID, micros(e.CreatedAt),
-		micros(e.ReceivedAt), e.VerifiedBy, e.Payload)
+		micros(e.ReceivedAt), e.VerifiedBy, e.Payload, e.Transmission)
 	return n == 1, err
 }
 

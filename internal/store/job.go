@@ -14,6 +14,9 @@ const riverAttemptsMax = 32767
 // times as much on SQLite. A test compares the row with one that River inserted.
 func (w *writing) enqueue(ctx context.Context, j makegood.Job) error {
 	e := w.store.engine
+	if w.after > 0 || w.behind {
+		return w.enqueueLater(ctx, j)
+	}
 	err := w.Do(ctx, `
 		INSERT INTO river_job (args, kind, max_attempts, queue, created_at, scheduled_at)
 		VALUES (`+e.json("$1")+`, $2, $3, $4, `+e.moment()+`, `+e.moment()+`)`, j.Args(), j.Kind, riverAttemptsMax, j.Queue())
@@ -22,6 +25,29 @@ func (w *writing) enqueue(ctx context.Context, j makegood.Job) error {
 	}
 	w.wake(j.Queue())
 	return nil
+}
+
+// River's priorities run from 1, the default, to 4.
+const priorityBehind = 4
+
+// enqueueLater keeps a job that is due after a while, or that lets all others pass.
+func (w *writing) enqueueLater(ctx context.Context, j makegood.Job) error {
+	e := w.store.engine
+	state, priority := "available", 1
+	if w.after > 0 {
+		state = "scheduled"
+	}
+	if w.behind {
+		priority = priorityBehind
+	}
+	err := w.Do(ctx, `
+		INSERT INTO river_job (args, kind, max_attempts, queue, created_at, scheduled_at, state, priority)
+		VALUES (`+e.json("$1")+`, $2, $3, $4, `+e.moment()+`, `+e.momentAfter("$5")+`, $6, $7)`,
+		j.Args(), j.Kind, riverAttemptsMax, j.Queue(), w.after.Seconds(), state, priority)
+	if err == nil && w.after == 0 {
+		w.wake(j.Queue())
+	}
+	return err
 }
 
 func (w *writing) wake(queue string) {

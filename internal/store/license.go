@@ -6,14 +6,14 @@ import (
 	"github.com/makegood/makegood"
 )
 
-const licenseColumns = `id, license_key, key_id, line, unit, revision, product, status, issued_at`
+const licenseColumns = `id, license_key, key_id, line, unit, revision, product, status, issued_at, expires_at`
 
 func scanLicense(row Row, more ...any) (makegood.License, error) {
 	var l makegood.License
-	var issued int64
+	var issued, expires int64
 	err := row.Scan(append([]any{&l.ID, &l.Key, &l.KeyID, &l.Line, &l.Unit, &l.Revision, &l.Product, (*string)(&l.Status),
-		&issued}, more...)...)
-	l.IssuedAt = fromMicros(issued)
+		&issued, &expires}, more...)...)
+	l.IssuedAt, l.ExpiresAt = fromMicros(issued), fromMicros(expires)
 	return l, err
 }
 

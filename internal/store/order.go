@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -25,12 +26,19 @@ func (s *Store) AmendOrder(ctx context.Context, a makegood.Amendment) (makegood.
 
 func (w *writing) amend(ctx context.Context, a makegood.Amendment) (*makegood.Order, error) {
 	o, err := w.orderToAmend(ctx, a)
+	if err == errNoOrderYet {
+		return &makegood.Order{}, w.bury(ctx, a)
+	}
 	if err != nil {
 		return nil, err
 	}
 	before := snapshot(o)
 	if o.ID == "" {
 		o.ID = w.newID(makegood.OrderPrefix)
+	}
+	learn(o, a.Facts)
+	if err := w.adopt(ctx, before, o); err != nil {
+		return nil, err
 	}
 	var lookup error
 	keyTaken := func(key string) bool {
@@ -58,6 +66,16 @@ func (w *writing) amend(ctx context.Context, a makegood.Amendment) (*makegood.Or
 	return o, w.record(ctx, o.ID, a.Actor, entries)
 }
 
+// learn tells an order facts; those that do not name its session are about it because they were found by reference.
+func learn(o *makegood.Order, facts []makegood.Fact) {
+	for _, f := range facts {
+		if f.Key.SessionID == "" {
+			f.Key.SessionID = o.Key.SessionID
+		}
+		o.Learn(f)
+	}
+}
+
 // orderToAmend loads the order under a lock. An order that is not there yet is only thought of: it is inserted when it is
 // saved. On PostgreSQL two nodes may think of it at once; the unique key lets one insert and makes the other start again.
 func (w *writing) orderToAmend(ctx context.Context, a makegood.Amendment) (*makegood.Order, error) {
@@ -66,6 +84,9 @@ func (w *writing) orderToAmend(ctx context.Context, a makegood.Amendment) (*make
 		return o, notFound(err, "There is no order %q.", a.OrderID)
 	}
 	k := a.Key
+	if k.SessionID == "" {
+		return w.orderByReference(ctx, a)
+	}
 	where := `session_id = $1 AND source = $2 AND account = $3 AND live = $4`
 	o, err := loadOrder(ctx, w, where+w.store.engine.forUpdate(), k.SessionID, k.Source, k.Account, k.Live)
 	if err != makegood.NotFound {
@@ -94,6 +115,9 @@ func (w *writing) saveOrder(ctx context.Context, before makegood.Order, o *makeg
 	if err := w.saveFacts(ctx, before, o, eventID); err != nil {
 		return err
 	}
+	if err := w.saveReferences(ctx, before, o); err != nil {
+		return err
+	}
 	if err := w.saveBookings(ctx, before, o); err != nil {
 		return err
 	}
@@ -104,26 +128,27 @@ func (w *writing) insertOrder(ctx context.Context, o *makegood.Order) error {
 	o.CreatedAt = w.now
 	return w.Do(ctx, `
 		INSERT INTO orders (id, source, account, live, session_id, payment_id, email, customer_name, total_minor, currency,
-			payment, fulfillment, reason, created_at, paid_at, fulfilled_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+			payment, entitlement, fulfillment, reason, created_at, paid_at, fulfilled_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
 		o.ID, o.Key.Source, o.Key.Account, o.Key.Live, o.Key.SessionID, o.PaymentID, clean(o.Customer.Email),
-		clean(o.Customer.Name), o.Total.Minor, o.Total.Currency, string(o.Payment), string(o.Fulfillment), o.Reason,
-		micros(o.CreatedAt), micros(o.PaidAt), micros(o.FulfilledAt))
+		clean(o.Customer.Name), o.Total.Minor, o.Total.Currency, string(o.Payment), string(o.Entitlement),
+		string(o.Fulfillment), o.Reason, micros(o.CreatedAt), micros(o.PaidAt), micros(o.FulfilledAt))
 }
 
 func (w *writing) updateOrder(ctx context.Context, before makegood.Order, o *makegood.Order) error {
 	if before.PaymentID == o.PaymentID && before.Customer == o.Customer && before.Total == o.Total &&
-		before.Payment == o.Payment && before.Fulfillment == o.Fulfillment && before.Reason == o.Reason &&
+		before.Payment == o.Payment && before.Entitlement == o.Entitlement && before.Fulfillment == o.Fulfillment && before.Reason == o.Reason &&
 		before.PaidAt.Equal(o.PaidAt) && before.FulfilledAt.Equal(o.FulfilledAt) {
 		return nil
 	}
 	return w.Do(ctx, `
 		UPDATE orders
 		SET payment_id = $2, email = $3, customer_name = $4, total_minor = $5, currency = $6, payment = $7, fulfillment = $8,
-			reason = $9, paid_at = $10, fulfilled_at = $11
+			reason = $9, paid_at = $10, fulfilled_at = $11, entitlement = $12
 		WHERE id = $1`,
 		o.ID, o.PaymentID, clean(o.Customer.Email), clean(o.Customer.Name), o.Total.Minor, o.Total.Currency,
-		string(o.Payment), string(o.Fulfillment), o.Reason, micros(o.PaidAt), micros(o.FulfilledAt))
+		string(o.Payment), string(o.Fulfillment), o.Reason, micros(o.PaidAt), micros(o.FulfilledAt),
+		string(o.Entitlement))
 }
 
 func (w *writing) saveFacts(ctx context.Context, before makegood.Order, o *makegood.Order, eventID string) error {
@@ -135,20 +160,25 @@ func (w *writing) saveFacts(ctx context.Context, before makegood.Order, o *makeg
 		if err != nil {
 			return fmt.Errorf("encode the lines of a fact: %w", err)
 		}
+		ways, err := json.Marshal(f.References)
+		if err != nil {
+			return fmt.Errorf("encode the references of a fact: %w", err)
+		}
 		if f.EventID == "" {
 			f.EventID = eventID
 		}
 		err = w.Do(ctx, `
 			INSERT INTO facts (order_id, kind, object_id, payment_id, amount_minor, currency, email, customer_name, lines,
-				occurred_at, learned_at, event_id, contradicted)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+				occurred_at, learned_at, event_id, contradicted, ways, until)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 			ON CONFLICT (order_id, kind, object_id) DO UPDATE
 			SET payment_id = excluded.payment_id, amount_minor = excluded.amount_minor, currency = excluded.currency,
 				email = excluded.email, customer_name = excluded.customer_name, lines = excluded.lines,
-				occurred_at = excluded.occurred_at, contradicted = excluded.contradicted`,
+				occurred_at = excluded.occurred_at, contradicted = excluded.contradicted, ways = excluded.ways,
+				until = excluded.until`,
 			o.ID, string(f.Kind), clean(f.ObjectID), clean(f.PaymentID), f.Amount.Minor, clean(f.Amount.Currency),
 			clean(f.Customer.Email), clean(f.Customer.Name), clean(string(lines)), micros(f.OccurredAt), micros(w.now),
-			f.EventID, f.Contradicted)
+			f.EventID, f.Contradicted, clean(string(ways)), micros(f.Until))
 		if err != nil {
 			return err
 		}
@@ -158,7 +188,8 @@ func (w *writing) saveFacts(ctx context.Context, before makegood.Order, o *makeg
 
 func sameFact(a, b makegood.Fact) bool {
 	return a.PaymentID == b.PaymentID && a.Amount == b.Amount && a.Customer == b.Customer &&
-		a.OccurredAt.Equal(b.OccurredAt) && a.Contradicted == b.Contradicted && slices.Equal(a.Lines, b.Lines)
+		a.OccurredAt.Equal(b.OccurredAt) && a.Contradicted == b.Contradicted &&
+		a.Until.Equal(b.Until) && slices.Equal(a.References, b.References) && slices.Equal(a.Lines, b.Lines)
 }
 
 // saveBookings writes what was booked. Lines are fixed once, moves are only added, licences change their status.
@@ -192,11 +223,13 @@ func (w *writing) saveLicenses(ctx context.Context, before makegood.Order, o *ma
 		switch {
 		case i >= len(before.Licenses):
 			err = w.Do(ctx, `
-				INSERT INTO licenses (id, order_id, line, unit, revision, license_key, key_id, product, status, issued_at)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-				l.ID, o.ID, l.Line, l.Unit, l.Revision, l.Key, l.KeyID, l.Product, string(l.Status), micros(l.IssuedAt))
-		case before.Licenses[i].Status != l.Status:
-			err = w.Do(ctx, `UPDATE licenses SET status = $2 WHERE id = $1`, l.ID, string(l.Status))
+				INSERT INTO licenses (id, order_id, line, unit, revision, license_key, key_id, product, status, issued_at,
+					expires_at)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+				l.ID, o.ID, l.Line, l.Unit, l.Revision, l.Key, l.KeyID, l.Product, string(l.Status), micros(l.IssuedAt),
+				micros(l.ExpiresAt))
+		case before.Licenses[i] != l:
+			err = w.Do(ctx, `UPDATE licenses SET status = $2, expires_at = $3 WHERE id = $1`, l.ID, string(l.Status), micros(l.ExpiresAt))
 		}
 		if err != nil {
 			return err
@@ -218,14 +251,16 @@ func (w *writing) saveSteps(ctx context.Context, before makegood.Order, o *makeg
 			continue
 		}
 		err := w.Do(ctx, `
-			INSERT INTO steps (order_id, name, state, owed_at, intent_at, uncertain_since, done_at, receipt, last_error, attempts)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+			INSERT INTO steps (order_id, name, state, owed_at, intent_at, uncertain_since, done_at, receipt, last_error, attempts,
+				round, tells)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 			ON CONFLICT (order_id, name) DO UPDATE
 			SET state = excluded.state, owed_at = excluded.owed_at, intent_at = excluded.intent_at,
 				uncertain_since = excluded.uncertain_since, done_at = excluded.done_at, receipt = excluded.receipt, last_error = excluded.last_error,
-				attempts = excluded.attempts`,
+				attempts = excluded.attempts, round = excluded.round`,
 			o.ID, step.Name, string(step.State), micros(step.OwedAt), micros(step.IntentAt),
-			micros(step.UncertainSince), micros(step.DoneAt), clean(step.Receipt), clean(step.LastError), step.Attempts)
+			micros(step.UncertainSince), micros(step.DoneAt), clean(step.Receipt), clean(step.LastError), step.Attempts,
+			step.Round, step.Tells)
 		if err != nil {
 			return err
 		}
@@ -240,14 +275,14 @@ func (w *writing) keyTaken(ctx context.Context, key string) (bool, error) {
 }
 
 const orderColumns = `id, source, account, live, session_id, payment_id, email, customer_name, total_minor, currency,
-	payment, fulfillment, reason, created_at, paid_at, fulfilled_at`
+	payment, entitlement, fulfillment, reason, created_at, paid_at, fulfilled_at`
 
 func scanOrder(row Row) (*makegood.Order, error) {
 	var o makegood.Order
 	var created, paid, fulfilled int64
 	err := row.Scan(&o.ID, &o.Key.Source, &o.Key.Account, &o.Key.Live, &o.Key.SessionID, &o.PaymentID, &o.Customer.Email,
-		&o.Customer.Name, &o.Total.Minor, &o.Total.Currency, (*string)(&o.Payment), (*string)(&o.Fulfillment), &o.Reason,
-		&created, &paid, &fulfilled)
+		&o.Customer.Name, &o.Total.Minor, &o.Total.Currency, (*string)(&o.Payment), (*string)(&o.Entitlement),
+		(*string)(&o.Fulfillment), &o.Reason, &created, &paid, &fulfilled)
 	if err != nil {
 		return nil, err
 	}
@@ -288,19 +323,21 @@ func scanAll(rows Rows, scan func(Rows) error) error {
 
 func factsOf(o *makegood.Order) question {
 	return question{`
-		SELECT kind, object_id, payment_id, amount_minor, currency, email, customer_name, lines, occurred_at, event_id, contradicted
+		SELECT kind, object_id, payment_id, amount_minor, currency, email, customer_name, lines, occurred_at, event_id, contradicted,
+			ways, until
 		FROM facts
 		WHERE order_id = $1
 		ORDER BY learned_at, kind, object_id`, []any{o.ID}, func(rows Rows) error {
 		f := makegood.Fact{Key: o.Key}
-		var lines string
-		var occurred int64
+		var lines, ways string
+		var occurred, until int64
 		if err := rows.Scan((*string)(&f.Kind), &f.ObjectID, &f.PaymentID, &f.Amount.Minor, &f.Amount.Currency,
-			&f.Customer.Email, &f.Customer.Name, &lines, &occurred, &f.EventID, &f.Contradicted); err != nil {
+			&f.Customer.Email, &f.Customer.Name, &lines, &occurred, &f.EventID, &f.Contradicted, &ways,
+			&until); err != nil {
 			return err
 		}
-		f.OccurredAt = fromMicros(occurred)
-		if err := json.Unmarshal([]byte(lines), &f.Lines); err != nil {
+		f.OccurredAt, f.Until = fromMicros(occurred), fromMicros(until)
+		if err := errors.Join(json.Unmarshal([]byte(lines), &f.Lines), json.Unmarshal([]byte(ways), &f.References)); err != nil {
 			return err
 		}
 		o.Facts = append(o.Facts, f)
@@ -353,14 +390,14 @@ func movesOf(o *makegood.Order) question {
 
 func stepsOf(o *makegood.Order) question {
 	return question{`
-		SELECT name, state, owed_at, intent_at, uncertain_since, done_at, receipt, last_error, attempts
+		SELECT name, state, owed_at, intent_at, uncertain_since, done_at, receipt, last_error, attempts, round, tells
 		FROM steps
 		WHERE order_id = $1
 		ORDER BY owed_at, name`, []any{o.ID}, func(rows Rows) error {
 		var step makegood.Step
 		var owed, intent, uncertain, done int64
 		if err := rows.Scan(&step.Name, (*string)(&step.State), &owed, &intent, &uncertain, &done, &step.Receipt,
-			&step.LastError, &step.Attempts); err != nil {
+			&step.LastError, &step.Attempts, &step.Round, &step.Tells); err != nil {
 			return err
 		}
 		step.OwedAt, step.IntentAt, step.DoneAt = fromMicros(owed), fromMicros(intent), fromMicros(done)
@@ -409,8 +446,9 @@ func (s *Store) Orders(ctx context.Context, f OrderFilter) ([]makegood.Order, er
 	return s.listOrders(ctx, where.newestFirst(f.Limit), where.args...)
 }
 
-// FindOrders finds orders by what a customer or a provider may quote: our order id, the session, the payment, the
-// licence key (with or without its prefix and dashes) or the e-mail address, newest first.
+// FindOrders finds orders by what a customer or a provider may quote: our order id, the session, the payment, charge,
+// invoice, subscription, refund or dispute, the licence key (with or without its prefix and dashes) or the e-mail address,
+// newest first.
 func (s *Store) FindOrders(ctx context.Context, quoted string) ([]makegood.Order, error) {
 	key := quoted
 	if normal, err := makegood.NormalizeKey(quoted); err == nil {
@@ -422,6 +460,7 @@ func (s *Store) FindOrders(ctx context.Context, quoted string) ([]makegood.Order
 			SELECT id AS order_id FROM orders WHERE id = $1
 			UNION SELECT id FROM orders WHERE session_id = $1
 			UNION SELECT id FROM orders WHERE payment_id = $1 AND payment_id <> ''
+			UNION SELECT order_id FROM order_references WHERE reference = $1
 			UNION SELECT id FROM (SELECT id FROM orders WHERE LOWER(email) = LOWER($1) AND email <> '' LIMIT $3) AS mailed
 			UNION SELECT order_id FROM licenses WHERE license_key = $2
 			UNION SELECT order_id FROM licenses WHERE id = $1) AS named ON named.order_id = orders.id

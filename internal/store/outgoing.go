@@ -32,7 +32,10 @@ func (s *Store) Intend(ctx context.Context, orderID, step string, settle func(*m
 	if known.State != makegood.StepOwed {
 		return nil, *known, nil
 	}
-	if o.Entitlement() != makegood.EntitledFully {
+	if o.Waits(step) {
+		return nil, at, &makegood.Snooze{For: turnWait, Err: fmt.Errorf("an earlier step of order %s comes first", orderID)}
+	}
+	if !o.Due(step) {
 		at, err = s.withdraw(ctx, orderID, step, settle)
 		return nil, at, err
 	}
@@ -42,40 +45,40 @@ func (s *Store) Intend(ctx context.Context, orderID, step string, settle func(*m
 			return nil, at, err
 		}
 	}
-	var payment makegood.PaymentState
+	var due bool
 	err = s.write(ctx, func(w *writing) error {
-		kept, at, payment, err = w.intend(ctx, orderID, step, made)
+		kept, at, due, err = w.intend(ctx, orderID, step, made)
 		return err
 	})
-	if err == nil && at.State == makegood.StepOwed && !released(payment) {
+	if err == nil && at.State == makegood.StepOwed && !due {
 		at, err = s.withdraw(ctx, orderID, step, settle)
 	}
 	return kept, at, err
 }
 
-// released reports whether goods may leave in a payment state.
-func released(payment makegood.PaymentState) bool {
-	return payment == makegood.PaymentPaid || payment == makegood.PaymentPartiallyRefunded
-}
+// turnWait is how long a step waits for its turn before it looks again.
+const turnWait = 2 * time.Second
 
 // intend counts the attempt and keeps the message, unless the goods may not leave.
-func (w *writing) intend(ctx context.Context, orderID, name string, made []byte) (kept []byte, step makegood.Step, payment makegood.PaymentState, err error) {
+func (w *writing) intend(ctx context.Context, orderID, name string, made []byte) (kept []byte, step makegood.Step, due bool, err error) {
+	var standing makegood.Order
 	var owed, intent, uncertain, done int64
 	err = w.QueryRow(ctx, `
 		SELECT steps.name, steps.state, steps.owed_at, steps.intent_at, steps.uncertain_since, steps.done_at, steps.receipt,
-			steps.last_error, steps.attempts, orders.payment
+			steps.last_error, steps.attempts, steps.round, orders.entitlement
 		FROM steps
 		JOIN orders ON orders.id = steps.order_id
 		WHERE steps.order_id = $1 AND steps.name = $2`+w.store.engine.forUpdate(), orderID, name).
 		Scan(&step.Name, (*string)(&step.State), &owed, &intent, &uncertain, &done, &step.Receipt, &step.LastError,
-			&step.Attempts, (*string)(&payment))
+			&step.Attempts, &step.Round, (*string)(&standing.Entitlement))
 	if err != nil {
-		return nil, step, payment, err
+		return nil, step, false, err
 	}
+	due = standing.Due(name)
 	step.OwedAt, step.IntentAt, step.DoneAt = fromMicros(owed), fromMicros(intent), fromMicros(done)
 	step.UncertainSince = fromMicros(uncertain)
-	if step.State != makegood.StepOwed || !released(payment) {
-		return nil, step, payment, nil
+	if step.State != makegood.StepOwed || !due {
+		return nil, step, due, nil
 	}
 	isFirst := step.Attempts == 0
 	step.Begin(w.now.Truncate(time.Microsecond))
@@ -84,15 +87,15 @@ func (w *writing) intend(ctx context.Context, orderID, name string, made []byte)
 		SET attempts = $3, intent_at = $4, uncertain_since = $5
 		WHERE order_id = $1 AND name = $2`,
 		orderID, name, step.Attempts, micros(step.IntentAt), micros(step.UncertainSince)); err != nil {
-		return nil, step, payment, err
+		return nil, step, due, err
 	}
 	if isFirst {
-		return made, step, payment, w.Do(ctx, `
+		return made, step, due, w.Do(ctx, `
 			INSERT INTO outgoing (order_id, step, message, made_at)
 			VALUES ($1, $2, $3, $4)`, orderID, name, made, micros(w.now))
 	}
 	err = w.QueryRow(ctx, `SELECT message FROM outgoing WHERE order_id = $1 AND step = $2`, orderID, name).Scan(&kept)
-	return kept, step, payment, err
+	return kept, step, due, err
 }
 
 // withdraw records that an effect is not owed any more, and returns the step as it is then.
@@ -101,7 +104,7 @@ func (s *Store) withdraw(ctx context.Context, orderID, step string, settle func(
 		OrderID: orderID,
 		Actor:   "system:effects",
 		Change: func(o *makegood.Order, _ func(string) bool) ([]makegood.Entry, error) {
-			if o.Entitlement() == makegood.EntitledFully {
+			if o.Due(step) {
 				return nil, errStillOwed
 			}
 			o.Withdraw(step)

@@ -100,8 +100,14 @@ func checkServer(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
-func (e *postgresEngine) name() string                   { return "postgres" }
-func (e *postgresEngine) forUpdate() string              { return " FOR UPDATE" }
+func (e *postgresEngine) name() string      { return "postgres" }
+func (e *postgresEngine) forUpdate() string { return " FOR UPDATE" }
+func (e *postgresEngine) momentAfter(parameter string) string {
+	return "now() + make_interval(secs => CAST(" + parameter + " AS double precision))"
+}
+func (e *postgresEngine) lockText() string {
+	return `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`
+}
 func (e *postgresEngine) json(parameter string) string   { return "CAST(" + parameter + " AS jsonb)" }
 func (e *postgresEngine) moment() string                 { return "now()" }
 func (e *postgresEngine) ping(ctx context.Context) error { return e.pool.Ping(ctx) }
@@ -280,18 +286,18 @@ func (e *postgresEngine) acceptBatch(batch []*arrival) error {
 		rows, err := tx.Query(ctx, `
 			WITH kept AS (
 				INSERT INTO events (id, source, account, live, provider_id, type, api_version, object_id, created_at,
-					received_at, verified_by, state, note, order_id, handled_at, payload)
+					received_at, verified_by, state, note, order_id, handled_at, payload, transmission)
 				SELECT id, source, account, live, provider_id, type, api_version, object_id, created_at,
-					received_at, verified_by, 'kept', '', '', 0, payload
+					received_at, verified_by, 'kept', '', '', 0, payload, transmission
 				FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::text[], $7::text[], $8::text[],
-					$9::bigint[], $10::bigint[], $11::text[], $12::bytea[])
+					$9::bigint[], $10::bigint[], $11::text[], $12::bytea[], $13::text[])
 					AS arrived (id, source, account, live, provider_id, type, api_version, object_id, created_at,
-						received_at, verified_by, payload)
+						received_at, verified_by, payload, transmission)
 				ON CONFLICT DO NOTHING
-				RETURNING id
+				RETURNING id, source
 			), jobs AS (
 				INSERT INTO river_job (args, kind, max_attempts, queue)
-				SELECT jsonb_build_object('event', id), $13, $14, $15
+				SELECT jsonb_build_object('event', id, 'source', source), $14, $15, $16
 				FROM kept
 			)
 			SELECT id FROM kept`, append(columns, makegood.JobInterpret, riverAttemptsMax, makegood.QueuePayments)...)
@@ -353,6 +359,7 @@ func eventColumns(batch []*arrival) []any {
 		created, received,
 		text(func(e makegood.Event) string { return e.VerifiedBy }),
 		payload,
+		text(func(e makegood.Event) string { return e.Transmission }),
 	}
 }
 

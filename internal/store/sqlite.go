@@ -140,6 +140,10 @@ func (e *sqliteEngine) name() string { return "sqlite" }
 
 // SQLite serializes its writers, so a selected row is locked already.
 func (e *sqliteEngine) forUpdate() string { return "" }
+func (e *sqliteEngine) momentAfter(parameter string) string {
+	return "datetime('now', 'subsec', CAST(" + parameter + " AS TEXT) || ' seconds')"
+}
+func (e *sqliteEngine) lockText() string { return "" }
 
 func (e *sqliteEngine) json(parameter string) string { return "jsonb(" + parameter + ")" }
 
@@ -305,7 +309,7 @@ func (e *sqliteEngine) try(batch []*pendingWrite, guardAll bool) error {
 	}
 	// A rollback after a commit or after SQLite's own rollback (disk full) has nothing left to do.
 	defer tx.Rollback() //nolint:errcheck
-	var arrived []string
+	var arrived []makegood.Job
 	for _, w := range batch {
 		if w.ctx.Err() != nil { // whoever asked has gone; nothing of it was done
 			w.err = w.ctx.Err()
@@ -323,7 +327,7 @@ func (e *sqliteEngine) try(batch []*pendingWrite, guardAll bool) error {
 			return errUnguarded
 		}
 		if needsJob {
-			arrived = append(arrived, w.delivery.event.ID)
+			arrived = append(arrived, makegood.InterpretJob(w.delivery.event.ID, w.delivery.event.Source))
 		}
 	}
 	if err := enqueueArrived(ctx, tx, arrived); err != nil {
@@ -353,19 +357,19 @@ func within(ctx context.Context, tx *sql.Tx, w *pendingWrite) error {
 	return nil
 }
 
-// enqueueArrived makes the interpret jobs of the events, as writing.enqueue would one by one.
-func enqueueArrived(ctx context.Context, tx *sql.Tx, events []string) error {
-	if len(events) == 0 {
+// enqueueArrived keeps the interpret jobs, as writing.enqueue would one by one.
+func enqueueArrived(ctx context.Context, tx *sql.Tx, jobs []makegood.Job) error {
+	if len(jobs) == 0 {
 		return nil
 	}
-	ids, err := json.Marshal(events)
+	args, err := json.Marshal(jobs)
 	if err != nil {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `
 		INSERT INTO river_job (args, kind, max_attempts, queue, created_at, scheduled_at)
-		SELECT jsonb_object('event', value), $2, $3, $4, datetime('now', 'subsec'), datetime('now', 'subsec')
-		FROM json_each($1)`, string(ids), makegood.JobInterpret, riverAttemptsMax, makegood.QueuePayments)
+		SELECT jsonb(value), $2, $3, $4, datetime('now', 'subsec'), datetime('now', 'subsec')
+		FROM json_each($1)`, string(args), makegood.JobInterpret, riverAttemptsMax, makegood.QueuePayments)
 	return err
 }
 
@@ -401,7 +405,7 @@ func (e *sqliteEngine) accept(ctx context.Context, s *Store, event makegood.Even
 		if err != nil || !needsJob {
 			return err
 		}
-		return (&writing{Tx: tx, store: s}).enqueue(ctx, makegood.InterpretJob(event.ID))
+		return (&writing{Tx: tx, store: s}).enqueue(ctx, makegood.InterpretJob(event.ID, event.Source))
 	}
 	err = e.submit(&pendingWrite{ctx: ctx, fn: alone, delivery: d, result: make(chan error, 1)})
 	return d.isNew, err

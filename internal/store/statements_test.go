@@ -351,7 +351,7 @@ func TestPlans(t *testing.T) {
 			return err
 		}, []string{"orders_identity (session_id=? AND source=? AND account=? AND live=?)"}, ""},
 		{"audit", func() error { _, err := s.AuditOf(t.Context(), o.ID); return err }, []string{"audit_by_order (order_id=?)"}, ""},
-		{"dead letters", func() error { _, err := s.DeadLetters(t.Context(), 10); return err }, nil, newestFirst},
+		{"dead letters", func() error { _, err := s.DeadLetters(t.Context(), store.DeadLetterFilter{Limit: 10}); return err }, nil, newestFirst},
 		{"outgoing", func() error { _, _ = s.Outgoing(t.Context(), o.ID, "email"); return nil },
 			[]string{"sqlite_autoindex_outgoing_1 (order_id=? AND step=?)"}, ""},
 		{"depths", func() error { _, err := s.QueueDepths(t.Context()); return err },

@@ -59,10 +59,15 @@ type engine interface {
 	accept(ctx context.Context, s *Store, e makegood.Event) (isNew bool, err error)
 	// forUpdate is the clause that locks a selected row until the end of the transaction.
 	forUpdate() string
+	// lockText is the statement that holds the lock of a name until the end of the transaction; "" where transactions that
+	// write come one after the other anyway.
+	lockText() string
 	// json is the expression that turns the text parameter into the type of River's JSON columns.
 	json(parameter string) string
 	// moment is the expression for the time of a job that is due now.
 	moment() string
+	// momentAfter is moment with the seconds of a parameter added.
+	momentAfter(parameter string) string
 	// exclusively runs fn while no other process runs one on the same database. It is for migrations.
 	exclusively(ctx context.Context, fn func() error) error
 	// sentence says what err, recognised by its code, means to a person; "" when that is not special.
@@ -211,6 +216,8 @@ type writing struct {
 	store  *Store
 	now    time.Time
 	queues map[string]bool
+	after  time.Duration // how long the jobs of this transaction wait
+	behind bool          // whether they let all others pass
 }
 
 func (w *writing) newID(prefix string) string {

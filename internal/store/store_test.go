@@ -351,7 +351,7 @@ func TestKeepDeadLetter(t *testing.T) {
 			t.Fatal(err)
 		}
 		for attempts := 1; attempts <= 2; attempts++ {
-			for _, job := range []makegood.Job{makegood.InterpretJob(e.ID), makegood.EffectJob(o.ID, "email")} {
+			for _, job := range []makegood.Job{makegood.InterpretJob(e.ID, "stripe"), makegood.EffectJob(o.ID, "email")} {
 				err := s.KeepDeadLetter(t.Context(), makegood.DeadLetter{Job: job, Error: "no luck", Attempts: attempts,
 					FirstFailedAt: start, LastFailedAt: start}, settle)
 				if err != nil {
@@ -359,7 +359,7 @@ func TestKeepDeadLetter(t *testing.T) {
 				}
 			}
 		}
-		letters, err := s.DeadLetters(t.Context(), 0)
+		letters, err := s.DeadLetters(t.Context(), store.DeadLetterFilter{})
 		if err != nil || len(letters) != 2 || letters[0].Attempts != 2 || letters[1].Attempts != 2 {
 			t.Errorf("DeadLetters = %+v, %v, want one a job, counted twice", letters, err)
 		}

@@ -234,16 +234,16 @@ func TestDeadLetters(t *testing.T) {
 				t.Fatal(err)
 			}
 			last = e
-			if err := s.KeepDeadLetter(t.Context(), makegood.DeadLetter{Job: makegood.InterpretJob(e.ID), Error: "bad \x00\xff", Attempts: 3,
+			if err := s.KeepDeadLetter(t.Context(), makegood.DeadLetter{Job: makegood.InterpretJob(e.ID, "stripe"), Error: "bad \x00\xff", Attempts: 3,
 				FirstFailedAt: start, LastFailedAt: start.Add(time.Hour)}, settle); err != nil {
 				t.Fatal(err)
 			}
 		}
-		letters, err := s.DeadLetters(t.Context(), 2)
+		letters, err := s.DeadLetters(t.Context(), store.DeadLetterFilter{Limit: 2})
 		if err != nil || len(letters) != 2 || letters[0].Job.EventID != last.ID || letters[0].ID <= letters[1].ID {
 			t.Fatalf("DeadLetters(2) = %+v, %v, want the two newest, newest first", letters, err)
 		}
-		want := makegood.DeadLetter{ID: letters[0].ID, Job: makegood.InterpretJob(last.ID), Source: "stripe", Type: last.Type, Error: "bad \uFFFD",
+		want := makegood.DeadLetter{ID: letters[0].ID, Job: makegood.InterpretJob(last.ID, "stripe"), Source: "stripe", Type: last.Type, Error: "bad \uFFFD", State: makegood.DeadOpen,
 			Attempts: 3, FirstFailedAt: store.FromMicros(store.Micros(start)), LastFailedAt: store.FromMicros(store.Micros(start.Add(time.Hour)))}
 		if diff := cmp.Diff(want, letters[0]); diff != "" {
 			t.Errorf("letter (-want +got):\n%s", diff)
@@ -254,10 +254,10 @@ func TestDeadLetters(t *testing.T) {
 		}); err != nil || !bytes.Equal(payload, last.Payload) {
 			t.Errorf("payload of the letter = %q, %v, want %q", payload, err, last.Payload)
 		}
-		if err := s.KeepDeadLetter(t.Context(), makegood.DeadLetter{Job: makegood.InterpretJob("evtgone"), Error: "no event"}, settle); err != nil {
+		if err := s.KeepDeadLetter(t.Context(), makegood.DeadLetter{Job: makegood.InterpretJob("evtgone", "stripe"), Error: "no event"}, settle); err != nil {
 			t.Errorf("KeepDeadLetter of a job without its event = %v, want nil: the letter is all there is", err)
 		}
-		if all, err := s.DeadLetters(t.Context(), 0); err != nil || len(all) != events+1 {
+		if all, err := s.DeadLetters(t.Context(), store.DeadLetterFilter{}); err != nil || len(all) != events+1 {
 			t.Errorf("DeadLetters = %d, %v, want %d", len(all), err, events+1)
 		}
 		if dead, err := s.Events(t.Context(), store.EventFilter{State: makegood.EventDead}); err != nil || len(dead) != events {
