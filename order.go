@@ -216,7 +216,7 @@ func (o *Order) Waits(step string) bool {
 	}
 	for _, earlier := range o.Steps {
 		to, _, ok := cutTelling(earlier.Name)
-		if ok && to == destination && earlier.State == StepOwed && ordinalOf(earlier.Name) < ordinalOf(step) {
+		if ok && to == destination && earlier.State == StepOwed && TellingOrdinal(earlier.Name) < TellingOrdinal(step) {
 			return true
 		}
 	}

@@ -357,8 +357,8 @@ func (s *settlement) planGoods() {
 func (s *settlement) planTelling(destination string) {
 	told, last := 0, ""
 	for _, step := range s.Steps {
-		if to, _, ok := cutTelling(step.Name); ok && to == destination && ordinalOf(step.Name) > told {
-			told, last = ordinalOf(step.Name), step.Tells
+		if to, _, ok := cutTelling(step.Name); ok && to == destination && TellingOrdinal(step.Name) > told {
+			told, last = TellingOrdinal(step.Name), step.Tells
 		}
 	}
 	now := s.standingText()

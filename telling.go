@@ -36,8 +36,8 @@ func cutTelling(step string) (destination, ordinal string, ok bool) {
 	return destination, ordinal, ok
 }
 
-// ordinalOf is the n of TellingStep.
-func ordinalOf(step string) int {
+// TellingOrdinal is the n of TellingStep.
+func TellingOrdinal(step string) int {
 	_, ordinal, _ := cutTelling(step)
 	n, err := strconv.Atoi(ordinal)
 	if err != nil {

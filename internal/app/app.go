@@ -99,7 +99,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 
 	// What the stations stand on.
 	way := outbound.New(outbound.Options{Timeout: c.Outbound.Timeout, AllowPrivate: c.Outbound.AllowPrivate,
-		MaxIdlePerHost: c.Workers.Payments + c.Workers.Effects})
+		MaxIdlePerHost: c.Workers.Payments + c.Workers.Effects, Changed: a.destinationChanged})
 	a.onClose("outbound", func(context.Context) error { way.CloseIdle(); return nil })
 	sources, err := newSources(c, way, o.Now)
 	if err != nil {
@@ -109,7 +109,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	effects, err := newEffects(c, sender, o.Now)
+	effects, err := newEffects(c, sender, o.Now, a.destinationChanged)
 	if err != nil {
 		return nil, err
 	}
@@ -171,6 +171,26 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 	}
 	return a, nil
 }
+
+// destinationChanged hears that the other side of a call begins to rest, or is well again. Then what failed because of it
+// runs now, and not only when its patience says.
+func (a *App) destinationChanged(target string, resting bool) {
+	if resting {
+		a.log.Warn("destination does not answer and is left alone for a moment", "target", target)
+		return
+	}
+	a.log.Info("destination is well again; what failed runs now", "target", target)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), hurryWithin)
+		defer cancel()
+		if _, err := a.Store.HurryFailedJobs(ctx); err != nil {
+			a.log.Warn("failed jobs wait for their usual time", "err", err)
+		}
+	}()
+}
+
+// hurryWithin bounds the statement that brings failed jobs forward.
+const hurryWithin = 10 * time.Second
 
 // Addr is where the server listens.
 func (a *App) Addr() net.Addr { return a.listener.Addr() }

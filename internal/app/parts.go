@@ -59,13 +59,32 @@ func newSender(c config.Mail, way *outbound.Client, now func() time.Time) (mail.
 }
 
 // newEffects is the table of what an order owes the outside world.
-func newEffects(c *config.Config, sender mail.Sender, now func() time.Time) (map[string]fulfill.Effect, error) {
+func newEffects(c *config.Config, sender mail.Sender, now func() time.Time, changed func(string, bool)) (map[string]fulfill.Effect, error) {
 	email, err := fulfill.NewEmail(sender, c.Catalogue, c.Mail.From, c.Mail.ReplyTo, now)
 	if err != nil {
 		return nil, fmt.Errorf("mail: %w", err)
 	}
-	return map[string]fulfill.Effect{email.Name(): email}, nil
+	effects := map[string]fulfill.Effect{email.Name(): email}
+	for _, d := range c.Forwards {
+		signing := make([]fulfill.SigningSecret, len(d.Secrets))
+		for i, s := range d.Secrets {
+			signing[i] = fulfill.SigningSecret{Value: s.Secret, NotAfter: s.NotAfter}
+		}
+		// A client of its own: what one destination may reach, no other may.
+		client := outbound.New(outbound.Options{Timeout: d.Timeout, AllowPrivate: d.AllowPrivate, MaxIdlePerHost: c.Workers.Effects,
+			BodyBytesMax: forwardAnswerMax, Changed: changed})
+		forward, err := fulfill.NewForward(fulfill.ForwardOptions{Name: d.Name, URL: d.URL, Secrets: signing, Client: client,
+			PerSecond: d.PerSecond, Now: now})
+		if err != nil {
+			return nil, err
+		}
+		effects[forward.Name()] = forward
+	}
+	return effects, nil
 }
+
+// forwardAnswerMax bounds what a listener may answer, in bytes; a little of it is kept.
+const forwardAnswerMax = 64 << 10
 
 // newTerms returns what orders are settled by.
 func newTerms(c *config.Config, effects map[string]fulfill.Effect, o Options) (func(func(string) bool) makegood.Terms, error) {
@@ -77,13 +96,18 @@ func newTerms(c *config.Config, effects map[string]fulfill.Effect, o Options) (f
 	if err != nil {
 		return nil, err
 	}
-	names := make([]string, 0, len(effects))
+	var goods, forwards []string
 	for name := range effects {
-		names = append(names, name)
+		if !makegood.IsTelling(name) {
+			goods = append(goods, name)
+		}
+	}
+	for _, d := range c.Forwards {
+		forwards = append(forwards, d.Name)
 	}
 	return func(keyTaken func(string) bool) makegood.Terms {
 		now := o.Now()
-		return makegood.Terms{Catalogue: c.Catalogue, Effects: names, Now: now, DeriveKey: keys.Derive, KeyTaken: keyTaken,
+		return makegood.Terms{Catalogue: c.Catalogue, Effects: goods, Forwards: forwards, Now: now, DeriveKey: keys.Derive, KeyTaken: keyTaken,
 			NewID: func(prefix string) string { return makegood.NewID(prefix, now, o.Random) }}
 	}, nil
 }

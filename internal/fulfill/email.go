@@ -55,7 +55,7 @@ func (e *Email) Name() string { return makegood.EffectEmail }
 func (e *Email) RemembersFor() time.Duration { return e.sender.RemembersFor() }
 
 // Make renders the mail of an order, with every key that is valid, and encodes it.
-func (e *Email) Make(o makegood.Order) ([]byte, error) {
+func (e *Email) Make(o makegood.Order, _ string) ([]byte, error) {
 	letter := e.letter(o)
 	var text, html strings.Builder
 	if err := e.text.Execute(&text, letter); err != nil {
@@ -116,10 +116,14 @@ func (e *Email) letter(o makegood.Order) letter {
 }
 
 // Bring hands the mail to the mail service. Sending what was rendered is all it does, so a repetition sends the same bytes.
-func (e *Email) Bring(ctx context.Context, message []byte) (string, error) {
+// A further round is the same mail under a key of its own.
+func (e *Email) Bring(ctx context.Context, message []byte, round int) (string, error) {
 	m, err := mail.Decode(message)
 	if err != nil {
 		return "", &NoEffect{err}
+	}
+	if round > 0 {
+		m.IdempotencyKey = fmt.Sprintf("%s/%d", m.IdempotencyKey, round)
 	}
 	receipt, err := e.sender.Send(ctx, m)
 	if errors.Is(err, mail.ErrUncertain) || errors.Is(err, mail.ErrPayloadChanged) {
@@ -131,4 +135,24 @@ func (e *Email) Bring(ctx context.Context, message []byte) (string, error) {
 	return receipt.RemoteID, nil
 }
 
-var _ Effect = (*Email)(nil)
+// Find asks the mail service whether it accepted the mail, if it can be asked.
+func (e *Email) Find(ctx context.Context, message []byte, since time.Time) (string, bool, error) {
+	finder, ok := e.sender.(mail.Finder)
+	if !ok {
+		return "", false, ErrCannotLook
+	}
+	m, err := mail.Decode(message)
+	if err != nil {
+		return "", false, err
+	}
+	receipt, found, err := finder.Find(ctx, m, since)
+	if errors.Is(err, mail.ErrCannotLook) {
+		err = fmt.Errorf("%w: %w", ErrCannotLook, err)
+	}
+	return receipt.RemoteID, found, err
+}
+
+var (
+	_ Effect = (*Email)(nil)
+	_ Finder = (*Email)(nil)
+)

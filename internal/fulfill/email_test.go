@@ -62,7 +62,7 @@ func twoLines() makegood.Order {
 // made renders a mail as it is sent.
 func made(t *testing.T, o makegood.Order) mail.Message {
 	t.Helper()
-	b, err := newEmail(t, &postman{}).Make(o)
+	b, err := newEmail(t, &postman{}).Make(o, makegood.EffectEmail)
 	if err != nil {
 		t.Fatalf("Make = %v", err)
 	}
@@ -181,7 +181,7 @@ func TestEmailUnsendable(t *testing.T) {
 	for _, address := range []string{"", "nobody", "ann@example.com\r\nBcc: eve@example.com", "ann@example.com, eve@example.com"} {
 		o := twoLines()
 		o.Customer.Email = address
-		_, err := newEmail(t, &postman{}).Make(o)
+		_, err := newEmail(t, &postman{}).Make(o, makegood.EffectEmail)
 		var permanent *makegood.Permanent
 		if !errors.As(err, &permanent) || address != "" && strings.Contains(err.Error(), address) {
 			t.Errorf("Make to %q = %v, want permanent, without the address", address, err)
@@ -220,11 +220,11 @@ func TestEmailBring(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := &postman{err: tt.err}
 			e := newEmail(t, p)
-			message, err := e.Make(twoLines())
+			message, err := e.Make(twoLines(), makegood.EffectEmail)
 			if err != nil {
 				t.Fatal(err)
 			}
-			receipt, err := e.Bring(t.Context(), message)
+			receipt, err := e.Bring(t.Context(), message, 0)
 			var none *fulfill.NoEffect
 			if !errors.Is(err, tt.err) || errors.As(err, &none) != tt.wantNoEffect || (receipt == "remote-1") != (tt.err == nil) {
 				t.Errorf("Bring = %q, %v, no effect: %v, want %v, %v", receipt, err, errors.As(err, &none), tt.err, tt.wantNoEffect)
@@ -237,7 +237,7 @@ func TestEmailBring(t *testing.T) {
 	var none *fulfill.NoEffect
 	var gone *makegood.Permanent
 	p := &postman{}
-	if _, err := newEmail(t, p).Bring(t.Context(), []byte("{")); !errors.As(err, &none) || !errors.As(err, &gone) || len(p.sent) != 0 {
+	if _, err := newEmail(t, p).Bring(t.Context(), []byte("{"), 0); !errors.As(err, &none) || !errors.As(err, &gone) || len(p.sent) != 0 {
 		t.Errorf("Bring of bytes that are no mail = %v, want it refused for good, without effect", err)
 	}
 	if got := newEmail(t, p).RemembersFor(); got != 7*time.Hour {

@@ -17,14 +17,26 @@ import (
 type Effect interface {
 	// Name is the step's name.
 	Name() string
-	// Make renders what will be sent, once for an order; the same bytes are given to every Bring.
-	Make(o makegood.Order) ([]byte, error)
+	// Make renders what will be sent for a step, once; the same bytes are given to every Bring.
+	Make(o makegood.Order, step string) ([]byte, error)
 	// Bring brings the effect about and returns what the other side calls it. Two calls with the same bytes within
 	// RemembersFor have one effect. An error that is NoEffect certainly had none.
-	Bring(ctx context.Context, message []byte) (receipt string, err error)
+	//
+	// round is how often a person asked for the effect again after it was done; each round is an effect of its own.
+	Bring(ctx context.Context, message []byte, round int) (receipt string, err error)
 	// RemembersFor is how long the other side recognises a repetition; 0 when it never does.
 	RemembersFor() time.Duration
 }
+
+// Finder is an Effect that can look whether it happened. It is an optional ability.
+type Finder interface {
+	// Find looks for the effect of these bytes since a time. found false without an error means that it certainly did not
+	// happen; ErrCannotLook that nobody will ever tell.
+	Find(ctx context.Context, message []byte, since time.Time) (receipt string, found bool, err error)
+}
+
+// ErrCannotLook: the other side will not tell whether the effect happened.
+var ErrCannotLook = errors.New("the other side cannot be looked at")
 
 // NoEffect is an error after which it is certain that the effect did not happen.
 type NoEffect struct{ Err error }
@@ -61,18 +73,22 @@ const forgetMargin = time.Hour
 // effect and before its receipt leaves the same picture; the next run repeats with the same key while the other side
 // still recognises it, and after that hands the step to a person rather than sending twice.
 func (f *Fulfiller) Work(ctx context.Context, job makegood.Job) error {
-	effect, ok := f.Effects[job.Step]
+	effect, ok := f.Effects[makegood.EffectOf(job.Step)]
 	if !ok {
-		return fmt.Errorf("the effect %q is not configured any more", job.Step)
+		return fmt.Errorf("the effect %q is not configured any more", makegood.EffectOf(job.Step))
 	}
-	message, step, err := f.Store.Intend(ctx, job.OrderID, job.Step, f.settle, effect.Make)
+	render := func(o makegood.Order) ([]byte, error) { return effect.Make(o, job.Step) }
+	message, step, err := f.Store.Intend(ctx, job.OrderID, job.Step, f.settle, render)
 	if err != nil || step.State != makegood.StepOwed {
 		return err
 	}
-	if err := f.stillKnown(effect, step); err != nil {
+	receipt, happened, err := f.lookBack(ctx, effect, message, &step)
+	if err != nil {
 		return err
 	}
-	receipt, err := effect.Bring(ctx, message)
+	if !happened {
+		receipt, err = effect.Bring(ctx, message, step.Round)
+	}
 	// From here on the outside world may have changed: what follows is recorded even when we are being stopped.
 	ctx = context.WithoutCancel(ctx)
 	if err != nil {
@@ -83,16 +99,33 @@ func (f *Fulfiller) Work(ctx context.Context, job makegood.Job) error {
 	return err
 }
 
-// stillKnown refuses to repeat what the other side may not recognise as a repetition any more. An effect without a
-// memory is repeated: a second mail is better than none, and its Message-ID lets mail programs see that it is the same.
-func (f *Fulfiller) stillKnown(effect Effect, step makegood.Step) error {
+// lookBack finds out what became of an earlier attempt that the other side may not recognise as a repetition any more. It
+// asks there, when there is somebody to ask; when nobody can tell, a person decides, because twice is worse than late. An
+// effect without a memory is repeated: a second mail is better than none, and its Message-ID lets mail programs see that
+// it is the same.
+func (f *Fulfiller) lookBack(ctx context.Context, effect Effect, message []byte, step *makegood.Step) (receipt string, happened bool, err error) {
 	remembers := effect.RemembersFor()
 	doubt := f.Now().Sub(step.UncertainSince)
 	if !step.InDoubt || remembers == 0 || doubt < remembers-forgetMargin {
-		return nil
+		return "", false, nil
 	}
-	return &makegood.Permanent{Err: fmt.Errorf("an attempt %v ago may have succeeded and the other side does not remember "+
-		"it any more; look there whether it arrived before it is repeated", doubt.Round(time.Minute))}
+	doubtful := func(why error) error {
+		return &makegood.Permanent{Reason: makegood.DeadDoubtful, Err: fmt.Errorf("an attempt %v ago may have succeeded and the "+
+			"other side does not remember it any more; look there whether it arrived before it is repeated (%w)", doubt.Round(time.Minute), why)}
+	}
+	finder, ok := effect.(Finder)
+	if !ok {
+		return "", false, doubtful(ErrCannotLook)
+	}
+	receipt, happened, err = finder.Find(ctx, message, step.UncertainSince)
+	if errors.Is(err, ErrCannotLook) {
+		return "", false, doubtful(err)
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("look whether an earlier attempt succeeded: %w", err)
+	}
+	step.InDoubt = false // it certainly did not happen
+	return receipt, happened, nil
 }
 
 // missed records a failed attempt on the step, where people look, and returns the error for the queue to decide.

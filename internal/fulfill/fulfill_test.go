@@ -55,12 +55,12 @@ type courier struct {
 func (c *courier) Name() string                { return makegood.EffectEmail }
 func (c *courier) RemembersFor() time.Duration { return c.remembers }
 
-func (c *courier) Make(o makegood.Order) ([]byte, error) {
+func (c *courier) Make(o makegood.Order, _ string) ([]byte, error) {
 	c.made++
 	return fmt.Appendf(nil, "letter %d of %s", c.made, o.ID), nil
 }
 
-func (c *courier) Bring(ctx context.Context, message []byte) (string, error) {
+func (c *courier) Bring(ctx context.Context, message []byte, _ int) (string, error) {
 	c.brought = append(c.brought, string(message))
 	if c.bring == nil {
 		return "receipt-1", nil
@@ -440,7 +440,7 @@ type unwritable struct {
 	err error
 }
 
-func (u unwritable) Make(makegood.Order) ([]byte, error) { return nil, u.err }
+func (u unwritable) Make(makegood.Order, string) ([]byte, error) { return nil, u.err }
 
 func TestKeyMaker(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ package outbound
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -34,13 +35,17 @@ type Options struct {
 	AllowPrivate   bool          // also reach addresses that are not public, such as loopback and 10.0.0.0/8
 	UserAgent      string        // sent when the request has none; default "makegood"
 	MaxIdlePerHost int           // connections kept for the next request; default 8
+	// Changed is told when a destination (scheme and host) begins to rest after repeated failures, and when it is well
+	// again. It must not block; nil is nobody.
+	Changed func(target string, resting bool)
 }
 
 // Client sends requests within its Options. It is safe for concurrent use; make one and keep it, because it keeps
 // connections.
 type Client struct {
-	options Options
-	http    *http.Client
+	options  Options
+	http     *http.Client
+	breakers *breakers
 }
 
 // Response is an answer that was read to its end.
@@ -64,7 +69,7 @@ func New(o Options) *Client {
 	if o.MaxIdlePerHost <= 0 {
 		o.MaxIdlePerHost = defaultIdlePerHost
 	}
-	return &Client{options: o, http: &http.Client{
+	return &Client{options: o, breakers: &breakers{now: time.Now, changed: o.Changed, all: map[string]*breaker{}}, http: &http.Client{
 		Transport:     transport(o),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -92,12 +97,31 @@ func transport(o Options) *http.Transport {
 // An error is always an *Error. Its text has scheme and host of the URL and nothing else of it, because paths, queries
 // and userinfo hold secrets. MaybeSent says whether the other side may have acted on the request.
 //
+// A destination that failed five times in a row (no answer, or a status of 500 and above) is left alone for a moment:
+// then the error is ErrResting and a *makegood.Snooze, and nothing was sent.
+//
 // A request that carries an Idempotency-Key may be sent again by the standard library when a kept connection turns out
 // to be dead; it is then the same request under the same key.
 func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
 	if err := checkTarget(req.URL); err != nil {
 		return nil, &Error{Target: target(req.URL), Err: err}
 	}
+	if err := c.breakers.admit(target(req.URL)); err != nil {
+		return nil, &Error{Target: target(req.URL), Err: err}
+	}
+	resp, err := c.send(ctx, req)
+	switch {
+	case ctx.Err() != nil: // whoever asked has gone; that says nothing of the other side
+		c.breakers.abandon(target(req.URL))
+	case errors.Is(err, ErrRefusedAddress), errors.Is(err, ErrBodyTooLarge):
+		c.breakers.abandon(target(req.URL))
+	default:
+		c.breakers.settle(target(req.URL), err != nil || isFailure(resp.Status))
+	}
+	return resp, err
+}
+
+func (c *Client) send(ctx context.Context, req *http.Request) (*Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
 

@@ -116,3 +116,29 @@ func (s *Store) QueueDepths(ctx context.Context) ([]QueueDepth, error) {
 	})
 	return depths, err
 }
+
+// HurryFailedJobs makes jobs due now that failed and wait for their next attempt, because what they failed on is well
+// again. Jobs that wait because somebody asked them to are left alone.
+func (s *Store) HurryFailedJobs(ctx context.Context) (int64, error) {
+	return s.hurry(ctx, `state = 'retryable'`)
+}
+
+// HurryEvent makes the jobs due now that stand between an event and the goods of its order: the provider asks again, and
+// that is a better moment than the one that was planned.
+func (s *Store) HurryEvent(ctx context.Context, eventID, orderID string) (int64, error) {
+	e := s.engine
+	return s.hurry(ctx, `state IN ('retryable', 'scheduled') AND (`+e.jsonText("args", "event")+` = $1 AND $1 <> '' OR `+
+		e.jsonText("args", "order")+` = $2 AND $2 <> '')`, eventID, orderID)
+}
+
+func (s *Store) hurry(ctx context.Context, where string, args ...any) (hurried int64, err error) {
+	err = s.write(ctx, func(w *writing) error {
+		hurried, err = w.Exec(ctx, `UPDATE river_job SET state = 'available', scheduled_at = `+s.engine.moment()+` WHERE `+where, args...)
+		if hurried > 0 {
+			w.wake(makegood.QueuePayments)
+			w.wake(makegood.QueueEffects)
+		}
+		return err
+	})
+	return hurried, err
+}

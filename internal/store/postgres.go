@@ -105,6 +105,9 @@ func (e *postgresEngine) forUpdate() string { return " FOR UPDATE" }
 func (e *postgresEngine) momentAfter(parameter string) string {
 	return "now() + make_interval(secs => CAST(" + parameter + " AS double precision))"
 }
+func (e *postgresEngine) jsonText(column, key string) string {
+	return "COALESCE(" + column + "->>'" + key + "', '')"
+}
 func (e *postgresEngine) lockText() string {
 	return `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`
 }

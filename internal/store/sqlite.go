@@ -143,6 +143,9 @@ func (e *sqliteEngine) forUpdate() string { return "" }
 func (e *sqliteEngine) momentAfter(parameter string) string {
 	return "datetime('now', 'subsec', CAST(" + parameter + " AS TEXT) || ' seconds')"
 }
+func (e *sqliteEngine) jsonText(column, key string) string {
+	return "COALESCE(json_extract(" + column + ", '$." + key + "'), '')"
+}
 func (e *sqliteEngine) lockText() string { return "" }
 
 func (e *sqliteEngine) json(parameter string) string { return "jsonb(" + parameter + ")" }

@@ -64,6 +64,8 @@ type engine interface {
 	lockText() string
 	// json is the expression that turns the text parameter into the type of River's JSON columns.
 	json(parameter string) string
+	// jsonText is the expression for a text inside River's JSON columns.
+	jsonText(column, key string) string
 	// moment is the expression for the time of a job that is due now.
 	moment() string
 	// momentAfter is moment with the seconds of a parameter added.
