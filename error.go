@@ -24,6 +24,7 @@ const (
 	UnknownProduct Code = "unknown_product"    // 422: the catalogue does not have it
 	RateLimited    Code = "rate_limited"       // 429: ask again later
 	Internal       Code = "internal"           // 500: our fault
+	NotFulfilled   Code = "not_fulfilled"      // 500: kept, but the goods are not out yet
 	ProviderFailed Code = "provider_failed"    // 502: the payment provider answered with an error
 	Unavailable    Code = "unavailable"        // 503: not now; the same request may succeed later
 )
@@ -31,7 +32,7 @@ const (
 // Codes lists every code once, for the table of statuses and for docs/errors.md.
 func Codes() []Code {
 	return []Code{Invalid, BadSignature, Unauthorized, NotPaid, Forbidden, NotFound, MethodUnknown, Conflict, TooLarge,
-		UnknownProduct, RateLimited, Internal, ProviderFailed, Unavailable}
+		UnknownProduct, RateLimited, Internal, NotFulfilled, ProviderFailed, Unavailable}
 }
 
 // Error returns the code itself.

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -86,7 +87,8 @@ func receiver(b *testing.B, url string) (address string) {
 		b.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	in := intake.New(map[string]provider.Source{"stripe": source}, s, time.Now, log, telemetry.NewMetrics())
+	in := intake.New(intake.Options{Sources: map[string]provider.Source{"stripe": source}, Store: unrevived{s}, Now: time.Now,
+		Log: log, Metrics: telemetry.NewMetrics()})
 	mux := http.NewServeMux()
 	mux.Handle("POST /hooks/{source}", api.Errors(log, in.Receive))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -98,3 +100,9 @@ func receiver(b *testing.B, url string) (address string) {
 	b.Cleanup(func() { server.Close() })
 	return l.Addr().String()
 }
+
+// unrevived is the store for an intake that answers when an event is stored, and so revives nothing.
+type unrevived struct{ *store.Store }
+
+// Revive is never asked for.
+func (unrevived) Revive(context.Context, makegood.Outcome) error { return nil }

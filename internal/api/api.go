@@ -30,6 +30,7 @@ var statuses = map[makegood.Code]int{
 	makegood.UnknownProduct: http.StatusUnprocessableEntity,
 	makegood.RateLimited:    http.StatusTooManyRequests,
 	makegood.Internal:       http.StatusInternalServerError,
+	makegood.NotFulfilled:   http.StatusInternalServerError,
 	makegood.ProviderFailed: http.StatusBadGateway,
 	makegood.Unavailable:    http.StatusServiceUnavailable,
 }

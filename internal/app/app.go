@@ -119,12 +119,13 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 	}
 
 	// The stations.
-	arrivals := intake.New(sources, a.Store, o.Now, o.Log.With("component", "intake"), a.Metrics)
+	settle := func(o *makegood.Order) []makegood.Entry { return o.Settle(terms(func(string) bool { return false })) }
+	arrivals := intake.New(intake.Options{Sources: sources, Store: revivingStore{a.Store, terms}, FulfilledWithin: fulfilledWithin(c),
+		Now: o.Now, Log: o.Log.With("component", "intake"), Metrics: a.Metrics})
 	interpreter := &interpret.Interpreter{Sources: sources, Store: a.Store, Terms: terms}
 	fulfiller := &fulfill.Fulfiller{Effects: effects, Store: a.Store, Terms: terms, Now: o.Now,
 		Log: o.Log.With("component", "fulfill")}
 	waited := a.Metrics.Histogram("job_wait_seconds", "Time from when a job could run until it ran.", "kind")
-	settle := func(o *makegood.Order) []makegood.Entry { return o.Settle(terms(func(string) bool { return false })) }
 	if a.queue, err = queue.New(queue.Options{
 		Database: db,
 		Node:     c.Node,
@@ -145,7 +146,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	health := api.NewHealth(newChecks(c, a.Store, sources, sender), o.Now, func(component string, err error) {
+	health := api.NewHealth(newChecks(c, a.Store, sources, sender, arrivals), o.Now, func(component string, err error) {
 		o.Log.Warn("health check failed", "component", "health", "check", component, "err", err)
 	})
 	handler, err := routes(doors{

@@ -5,12 +5,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/api"
 	"github.com/makegood/makegood/internal/config"
 	"github.com/makegood/makegood/internal/fulfill"
+	"github.com/makegood/makegood/internal/intake"
 	"github.com/makegood/makegood/internal/interpret"
 	"github.com/makegood/makegood/internal/mail"
 	"github.com/makegood/makegood/internal/outbound"
@@ -122,13 +124,14 @@ func newShop(c *config.Config, sources map[string]provider.Source, s *store.Stor
 }
 
 // newChecks is the table of what health looks at. Backups and the watcher are told as not configured until they are.
-func newChecks(c *config.Config, s *store.Store, sources map[string]provider.Source, sender mail.Sender) []api.Check {
+func newChecks(c *config.Config, s *store.Store, sources map[string]provider.Source, sender mail.Sender, arrivals *intake.Intake) []api.Check {
 	absent := func(context.Context) error { return api.ErrNotConfigured }
 	checks := []api.Check{
 		{Name: "database", Critical: true, Look: s.Ping},
 		{Name: "queue", Look: func(ctx context.Context) error { return queueMoves(ctx, s) }},
 		{Name: "email", Look: sender.Check},
 		{Name: "secrets", Critical: true, Look: func(context.Context) error { return secretsPresent(c) }},
+		{Name: "webhooks", Look: func(context.Context) error { return noLoop(arrivals) }},
 		{Name: "backup", Look: absent},
 		{Name: "watcher", Look: absent},
 	}
@@ -138,6 +141,50 @@ func newChecks(c *config.Config, s *store.Store, sources map[string]provider.Sou
 		}
 	}
 	return checks
+}
+
+func noLoop(arrivals *intake.Intake) error {
+	if looping := arrivals.Loops(); len(looping) > 0 {
+		return fmt.Errorf("webhook loop: more than half of the deliveries of %s are repetitions", strings.Join(looping, ", "))
+	}
+	return nil
+}
+
+// revivingStore is the store as intake knows it.
+type revivingStore struct {
+	*store.Store
+	terms func(keyTaken func(string) bool) makegood.Terms
+}
+
+func (s revivingStore) settle(o *makegood.Order) []makegood.Entry {
+	return o.Settle(s.terms(func(string) bool { return false }))
+}
+
+// Revive has everything run now that an event waits for; it is the provider who asks, by delivering again.
+func (s revivingStore) Revive(ctx context.Context, o makegood.Outcome) error {
+	if o.Fulfillment == makegood.Stuck { // what it was stuck on may be repaired, a product that was missing for example
+		if _, err := s.AmendOrder(ctx, makegood.Amendment{OrderID: o.OrderID, Actor: byDelivery,
+			Change: func(o *makegood.Order, keyTaken func(string) bool) ([]makegood.Entry, error) {
+				return o.Settle(s.terms(keyTaken)), nil
+			}}); err != nil {
+			return err
+		}
+	}
+	return s.Store.Revive(ctx, o, byDelivery, s.settle)
+}
+
+// byDelivery is who acts when a provider delivers again.
+const byDelivery = "provider:delivery"
+
+// fulfilledWithin has the sources that are answered only when the goods are out.
+func fulfilledWithin(c *config.Config) map[string]time.Duration {
+	within := map[string]time.Duration{}
+	for _, s := range c.Sources {
+		if s.AcknowledgeFulfilled {
+			within[s.Name] = s.AcknowledgeWithin
+		}
+	}
+	return within
 }
 
 // queueWaitingMax is the depth above which the queue is said to be behind (SPEC B7).

@@ -19,35 +19,55 @@ import (
 // Store is what intake needs kept.
 type Store interface {
 	// AcceptEvent keeps the event and its job in one transaction and reports whether the event is new. Once it returns
-	// nil, the event survives a power cut.
+	// nil, the event survives a power cut. makegood.Conflict is a known transmission with another body.
 	AcceptEvent(ctx context.Context, e makegood.Event) (isNew bool, err error)
+	// OutcomeOf tells what has become of a kept event, by its identity.
+	OutcomeOf(ctx context.Context, e makegood.Event) (makegood.Outcome, error)
+	// Revive has everything run now that stands between an event and the goods, what was given up included.
+	Revive(ctx context.Context, o makegood.Outcome) error
+}
+
+// Options are what an intake is made of.
+type Options struct {
+	Sources map[string]provider.Source
+	Store   Store
+	// FulfilledWithin has the sources whose deliveries are answered only when the goods are out, each with how long that
+	// may take.
+	FulfilledWithin map[string]time.Duration
+	Now             func() time.Time
+	Log             *slog.Logger
+	Metrics         *telemetry.Metrics
 }
 
 // Intake takes deliveries of every source.
 type Intake struct {
-	sources map[string]provider.Source
-	store   Store
-	now     func() time.Time
-	log     *slog.Logger
+	Options
+	seen  *window
+	loops map[string]*share
 
 	deliveries *telemetry.CounterVec // source, result
 	refusals   *telemetry.CounterVec // source, reason
 }
 
-// New wires an intake for the sources by name.
-func New(sources map[string]provider.Source, store Store, now func() time.Time, log *slog.Logger, m *telemetry.Metrics) *Intake {
-	return &Intake{
-		sources: sources, store: store, now: now, log: log,
-		deliveries: m.Counter("deliveries_total", "Deliveries by source and result: new, repeated or failed.", "source", "result"),
-		refusals:   m.Counter("refused_deliveries_total", "Deliveries that were not proved, by source and reason.", "source", "reason"),
+// New wires an intake.
+func New(o Options) *Intake {
+	i := &Intake{
+		Options: o, seen: newWindow(o.Now), loops: make(map[string]*share, len(o.Sources)),
+		deliveries: o.Metrics.Counter("deliveries_total", "Deliveries by source and result: new, repeated or failed.", "source", "result"),
+		refusals:   o.Metrics.Counter("refused_deliveries_total", "Deliveries that were not proved, by source and reason.", "source", "reason"),
 	}
+	for name := range o.Sources {
+		i.loops[name] = &share{now: o.Now}
+	}
+	return i
 }
 
-// Receive answers POST /hooks/{source}: 200 once the event is durable (also when it was known already), 404 for a source
-// that is not configured, 413 above the cap, 400 when the signature does not prove it, 503 when it cannot be kept. It
-// looks at nothing in the body before the signature is proved.
+// Receive answers POST /hooks/{source}: 200 once the event is durable (also when it was known already) or, where the
+// source is to be answered only then, once the goods are out; 404 for a source that is not configured, 413 above the cap,
+// 400 when the signature does not prove it, 503 when it cannot be kept, 500 when the goods are not out in time. It looks
+// at nothing in the body before the signature is proved.
 func (i *Intake) Receive(w http.ResponseWriter, r *http.Request) error {
-	source, ok := i.sources[r.PathValue("source")]
+	source, ok := i.Sources[r.PathValue("source")]
 	if !ok {
 		return makegood.Errorf(makegood.NotFound, "No source of this name is configured.")
 	}
@@ -55,33 +75,85 @@ func (i *Intake) Receive(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	delivery := provider.Delivery{Header: r.Header, Body: body, ReceivedAt: i.now()}
+	delivery := provider.Delivery{Header: r.Header, Body: body, ReceivedAt: i.Now()}
+	if r.URL.RawQuery != "" {
+		delivery.Query = r.URL.Query()
+	}
 	fingerprint, err := source.Verify(delivery)
 	if err != nil {
-		return i.refuse(source.Name(), err)
+		return i.refuse(source, delivery, err)
 	}
-	event := source.Identify(body)
-	event.ReceivedAt, event.VerifiedBy = delivery.ReceivedAt, fingerprint
-	isNew, err := i.store.AcceptEvent(r.Context(), event)
+	result, err := i.keep(r.Context(), source, delivery, fingerprint)
 	if err != nil {
-		i.deliveries.With(source.Name(), "failed").Inc()
-		return fmt.Errorf("keep an event of %s: %w", source.Name(), err)
+		return err
 	}
-	result := "new"
-	if !isNew {
-		result = "repeated"
-		i.log.Debug("delivery is known already", "source", source.Name(), "event", event.ProviderID)
-	}
-	i.deliveries.With(source.Name(), result).Inc()
 	w.Header().Set("Content-Type", "application/json")
 	_, err = w.Write(answers[result])
 	return err
 }
 
+// The results of a delivery that was proved, as the provider reads and the metrics count them.
+const (
+	resultNew      = "new"
+	resultRepeated = "repeated"
+)
+
 // answers are what a provider reads, made once: this is the one place of the house where a microsecond is paid for.
 var answers = map[string][]byte{
-	"new":      []byte(`{"received":"new"}` + "\n"),
-	"repeated": []byte(`{"received":"repeated"}` + "\n"),
+	resultNew:      []byte(`{"received":"new"}` + "\n"),
+	resultRepeated: []byte(`{"received":"repeated"}` + "\n"),
+}
+
+// keep keeps a proved delivery, and waits for the goods where that is wanted.
+func (i *Intake) keep(ctx context.Context, source provider.Source, d provider.Delivery, fingerprint string) (result string, err error) {
+	within := i.FulfilledWithin[source.Name()]
+	mark := markOf(source.Name(), d)
+	if within == 0 && i.seen.has(mark) {
+		i.count(source.Name(), resultRepeated)
+		return resultRepeated, nil
+	}
+	event := source.Identify(d.Body)
+	event.ReceivedAt, event.VerifiedBy = d.ReceivedAt, fingerprint
+	if t, ok := source.(provider.Transmitter); ok {
+		event.Transmission = t.Transmission(d)
+	}
+	isNew, err := i.Store.AcceptEvent(ctx, event)
+	if errors.Is(err, makegood.Conflict) {
+		return "", i.refuse(source, d, &provider.SignatureError{Reason: provider.ReasonTwoBodies})
+	}
+	if err != nil {
+		i.deliveries.With(source.Name(), "failed").Inc()
+		return "", fmt.Errorf("keep an event of %s: %w", source.Name(), err)
+	}
+	result = resultNew
+	if !isNew {
+		result = resultRepeated
+		i.Log.Debug("delivery is known already", "source", source.Name(), "event", event.ProviderID)
+	}
+	i.seen.add(mark) // only now: what is in the window is durable
+	i.count(source.Name(), result)
+	if within > 0 {
+		return result, i.awaitGoods(ctx, event, within, !isNew)
+	}
+	return result, nil
+}
+
+func (i *Intake) count(source, result string) {
+	i.deliveries.With(source, result).Inc()
+	if began := i.loops[source].count(result == resultRepeated); began {
+		i.Log.Error("webhook loop: more than half of the deliveries are repetitions; see docs/runbooks/webhook-loop.md", "source", source)
+	}
+}
+
+// Loops lists the sources of which more than half of the deliveries of the last minutes were repetitions.
+func (i *Intake) Loops() []string {
+	var looping []string
+	for name, s := range i.loops {
+		if s.isLoop() {
+			looping = append(looping, name)
+		}
+	}
+	return looping
 }
 
 // readBody reads the raw bytes. A body that announces more than the cap is refused before a byte of it is read.
@@ -103,26 +175,4 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, tooLarge
 	}
 	return body, makegood.Wrap(err, makegood.Invalid, "The body could not be read to its end.")
-}
-
-// refuse counts a delivery that was not proved and says why, without the signature.
-func (i *Intake) refuse(source string, err error) error {
-	reason := provider.ReasonMismatch
-	var s *provider.SignatureError
-	if errors.As(err, &s) {
-		reason = s.Reason
-	}
-	i.refusals.With(source, string(reason)).Inc()
-	i.log.Warn("delivery is not proved", "source", source, "reason", reason, "err", err)
-	return makegood.Wrap(err, makegood.BadSignature, sentences[reason])
-}
-
-// sentences tell the operator, who sees them in the provider's dashboard, what to look at.
-var sentences = map[provider.Reason]string{
-	provider.ReasonMissing:   "The delivery has no signature. Is it really the provider who calls this address?",
-	provider.ReasonMalformed: "The signature header cannot be read. Does something between the provider and here change headers?",
-	provider.ReasonMismatch: "The signature was made with none of the configured secrets, or the body was changed on its way. " +
-		"Compare the endpoint's signing secret with the configured one.",
-	provider.ReasonTooOld: "The signature is genuine but too old. Is this a replay, or is this server's clock fast?",
-	provider.ReasonFuture: "The signature is genuine but from the future. This server's clock is slow.",
 }

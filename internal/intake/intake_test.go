@@ -44,6 +44,11 @@ type memory struct {
 	kept   []makegood.Event
 	asked  int
 	before func() error // runs before anything is kept
+
+	outcome    makegood.Outcome
+	outcomeErr error
+	revived    []makegood.Outcome
+	onRevive   *makegood.Outcome
 }
 
 func (m *memory) AcceptEvent(_ context.Context, e makegood.Event) (bool, error) {
@@ -63,6 +68,22 @@ func (m *memory) AcceptEvent(_ context.Context, e makegood.Event) (bool, error) 
 	}
 	m.kept = append(m.kept, e)
 	return true, nil
+}
+
+func (m *memory) OutcomeOf(context.Context, makegood.Event) (makegood.Outcome, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.outcome, m.outcomeErr
+}
+
+func (m *memory) Revive(_ context.Context, o makegood.Outcome) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.revived = append(m.revived, o)
+	if m.onRevive != nil {
+		m.outcome = *m.onRevive
+	}
+	return nil
 }
 
 func (m *memory) events() []makegood.Event {
@@ -96,7 +117,8 @@ func doorTo(source provider.Source, s *memory) *door {
 
 // handler answers as the whole server does.
 func handler(source provider.Source, s intake.Store, m *telemetry.Metrics, log *slog.Logger) http.Handler {
-	in := intake.New(map[string]provider.Source{source.Name(): source}, s, func() time.Time { return now }, log, m)
+	in := intake.New(intake.Options{Sources: map[string]provider.Source{source.Name(): source}, Store: s,
+		Now: func() time.Time { return now }, Log: log, Metrics: m})
 	mux := http.NewServeMux()
 	mux.Handle("POST /hooks/{source}", api.Errors(log, in.Receive))
 	return mux
@@ -445,7 +467,7 @@ func TestReceiveTogether(t *testing.T) {
 		if err := errors.Join(s.Migrate(t.Context()), queue.Migrate(t.Context(), db)); err != nil {
 			t.Fatal(err)
 		}
-		h := handler(source, s, telemetry.NewMetrics(), slog.New(slog.DiscardHandler))
+		h := handler(source, unrevived{s}, telemetry.NewMetrics(), slog.New(slog.DiscardHandler))
 		const events, copies = 5, 8
 		answers := make(chan string, events*copies) // one for each delivery
 		var all sync.WaitGroup
@@ -472,3 +494,8 @@ func TestReceiveTogether(t *testing.T) {
 		}
 	})
 }
+
+// unrevived is the real store for an intake that answers when an event is stored.
+type unrevived struct{ *store.Store }
+
+func (unrevived) Revive(context.Context, makegood.Outcome) error { return nil }

@@ -235,3 +235,31 @@ func (s *Store) CountDeadLetters(ctx context.Context) (n int, err error) {
 	})
 	return n, err
 }
+
+// Revive has everything run now that stands between an event and the goods of its order: what waits for its next attempt,
+// and what was given up. Twice is once.
+func (s *Store) Revive(ctx context.Context, o makegood.Outcome, actor string, settle func(*makegood.Order) []makegood.Entry) error {
+	var letters []string
+	err := s.look(ctx, func(tx Tx) error {
+		return each(ctx, tx, func(rows Rows) error {
+			var id string
+			err := rows.Scan(&id)
+			letters = append(letters, id)
+			return err
+		}, `
+			SELECT id
+			FROM dead_letters
+			WHERE state = 'open' AND (event_id = $1 AND $1 <> '' OR order_id = $2 AND $2 <> '')
+			LIMIT 100`, o.EventID, o.OrderID)
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range letters {
+		if _, err := s.RetryDeadLetter(ctx, id, Rerun{Actor: actor}, settle); err != nil {
+			return err
+		}
+	}
+	_, err = s.HurryEvent(ctx, o.EventID, o.OrderID)
+	return err
+}

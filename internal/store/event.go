@@ -161,3 +161,20 @@ func (w *writing) markHandled(ctx context.Context, eventID, orderID string) erro
 		SET state = 'handled', note = '', order_id = $2, handled_at = $3
 		WHERE id = $1 AND state <> 'handled'`, eventID, orderID, micros(w.now))
 }
+
+// OutcomeOf tells what has become of a kept event, by its identity. It is makegood.NotFound when it is not kept.
+func (s *Store) OutcomeOf(ctx context.Context, e makegood.Event) (makegood.Outcome, error) {
+	var o makegood.Outcome
+	err := s.look(ctx, func(tx Tx) error {
+		err := tx.QueryRow(ctx, `
+			SELECT events.id, events.state, events.order_id, COALESCE(orders.entitlement, ''), COALESCE(orders.fulfillment, ''),
+				COALESCE(orders.reason, '')
+			FROM events
+			LEFT JOIN orders ON orders.id = events.order_id
+			WHERE events.provider_id = $1 AND events.source = $2 AND events.account = $3 AND events.live = $4`,
+			clean(e.ProviderID), e.Source, clean(e.Account), e.Live).
+			Scan(&o.EventID, (*string)(&o.Event), &o.OrderID, (*string)(&o.Entitlement), (*string)(&o.Fulfillment), &o.Reason)
+		return notFound(err, "There is no such event.")
+	})
+	return o, err
+}
