@@ -27,7 +27,7 @@ var floors = [][]string{
 	{"internal/provider", "internal/config"}, // contracts
 	{"internal/provider/extract"},            // what adapters read bodies with
 	{"internal/provider/stripe"},             // adapters
-	{"internal/intake", "internal/interpret", "internal/fulfill", "internal/queue"}, // stations
+	{"internal/intake", "internal/interpret", "internal/fulfill", "internal/desk", "internal/queue"}, // stations
 	{"internal/store", "internal/api", "internal/simulate"},
 	{"internal/web"},
 	{"internal/app"},

@@ -49,6 +49,11 @@ func TestEveryErrorIsExplained(t *testing.T) {
 			t.Errorf("docs/errors.md does not explain the code %s", code)
 		}
 	}
+	for _, reason := range makegood.DeadReasons() {
+		if !strings.Contains(page, "| `"+string(reason)+"` |") {
+			t.Errorf("docs/errors.md does not explain the reason %s of a dead letter", reason)
+		}
+	}
 	for _, reason := range []string{makegood.ReasonUnknownProduct, makegood.ReasonAmountMismatch, makegood.ReasonContradiction,
 		makegood.ReasonNothingBought, makegood.ReasonTooLarge, makegood.ReasonStepFailed, makegood.ReasonNoAddress} {
 		if !strings.Contains(page, "| `"+reason+"` |") {

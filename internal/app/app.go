@@ -19,7 +19,9 @@ import (
 	"github.com/makegood/makegood/internal/fulfill"
 	"github.com/makegood/makegood/internal/intake"
 	"github.com/makegood/makegood/internal/interpret"
+	"github.com/makegood/makegood/internal/mail"
 	"github.com/makegood/makegood/internal/outbound"
+	"github.com/makegood/makegood/internal/provider"
 	"github.com/makegood/makegood/internal/queue"
 	"github.com/makegood/makegood/internal/store"
 	"github.com/makegood/makegood/internal/telemetry"
@@ -58,6 +60,69 @@ type cleanup struct {
 // New builds a server from a checked configuration: when it returns without an error, the database is open and at the
 // right version, and the address is bound. What was built before an error is torn down again.
 func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
+	a := newApp(c, &o)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.tearDown(context.WithoutCancel(ctx)))
+		}
+	}()
+	h, err := a.furnish(ctx, c, o)
+	if err != nil {
+		return nil, err
+	}
+
+	// The stations.
+	arrivals := intake.New(intake.Options{Sources: h.sources, Store: h.revivingStore(), FulfilledWithin: fulfilledWithin(c),
+		Now: o.Now, Log: o.Log.With("component", "intake"), Metrics: a.Metrics})
+	fulfiller := &fulfill.Fulfiller{Effects: h.effects, Store: a.Store, Terms: h.terms, Now: o.Now,
+		Log: o.Log.With("component", "fulfill")}
+	waited := a.Metrics.Histogram("job_wait_seconds", "Time from when a job could run until it ran.", "kind")
+	if a.queue, err = queue.New(queue.Options{
+		Database: h.database,
+		Node:     c.Node,
+		Work:     map[string]queue.Work{makegood.JobInterpret: h.interpreter.Work, makegood.JobEffect: fulfiller.Work},
+		Policy:   c.PolicyOf,
+		GiveUp: func(ctx context.Context, d makegood.DeadLetter) error {
+			return a.Store.KeepDeadLetter(ctx, d, h.settle)
+		},
+		Workers: map[string]int{makegood.QueuePayments: c.Workers.Payments, makegood.QueueEffects: c.Workers.Effects},
+		Logger:  o.Log.With("component", "queue"),
+		Seen:    func(kind string, wait time.Duration) { waited.With(kind).Observe(wait) },
+	}); err != nil {
+		return nil, err
+	}
+
+	// The faces.
+	shop, err := newShop(c, h.sources, a.Store, h.interpreter, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	health := api.NewHealth(newChecks(c, a.Store, h.sources, h.sender, arrivals), o.Now, func(component string, err error) {
+		o.Log.Warn("health check failed", "component", "health", "check", component, "err", err)
+	})
+	admin := &api.Admin{Desk: h.desk(o), Order: a.Store.Order}
+	handler, err := routes(doors{
+		log: o.Log.With("component", "http"), limits: c.Limits, now: o.Now, intake: arrivals, shop: shop, health: health,
+		ready: a.Store.Ping, metrics: a.Metrics, thanks: &web.Thanks{Pages: web.NewPages(o.Log), Purchase: shop.Purchase},
+		admin: admin, token: c.Control.Token,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.server = a.newServer(handler)
+	if a.listener = o.Listener; a.listener == nil {
+		if a.listener, err = net.Listen("tcp", c.Listen); err != nil {
+			return nil, fmt.Errorf("listen on %s: %w (is another server running there?)", c.Listen, err)
+		}
+	}
+	if err := a.openControl(c.Control.Socket, admin); err != nil {
+		return nil, errors.Join(err, a.listener.Close())
+	}
+	return a, nil
+}
+
+// newApp fills in what the options leave out.
+func newApp(c *config.Config, o *Options) *App {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -70,13 +135,22 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 	if o.StopWithin == 0 {
 		o.StopWithin = makegood.ShutdownTimeout
 	}
-	a := &App{log: o.Log, node: c.Node, stopWithin: o.StopWithin, Metrics: telemetry.NewMetrics()}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, a.tearDown(context.WithoutCancel(ctx)))
-		}
-	}()
+	return &App{log: o.Log, node: c.Node, stopWithin: o.StopWithin, Metrics: telemetry.NewMetrics()}
+}
 
+// furniture is what stations and desk stand on.
+type furniture struct {
+	store       *store.Store
+	database    queue.Database
+	sources     map[string]provider.Source
+	sender      mail.Sender
+	effects     map[string]fulfill.Effect
+	terms       func(keyTaken func(string) bool) makegood.Terms
+	interpreter *interpret.Interpreter
+}
+
+// furnish opens the database and builds what everything stands on.
+func (a *App) furnish(ctx context.Context, c *config.Config, o Options) (*furniture, error) {
 	// The store, which wakes a queue that comes later.
 	o.Store.Now, o.Store.Random = o.Now, o.Random
 	o.Store.Wake = func(name string) {
@@ -84,6 +158,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 			a.queue.Wake(name)
 		}
 	}
+	var err error
 	if a.Store, err = store.Open(ctx, c.Database, o.Store); err != nil {
 		return nil, err
 	}
@@ -91,86 +166,45 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 	if err := a.Store.Migrate(ctx); err != nil {
 		return nil, err
 	}
-	db := queue.Database{Postgres: a.Store.Postgres()}
-	db.SQLiteWriter, db.SQLiteReader = a.Store.SQLite()
-	if err := queue.Migrate(ctx, db); err != nil {
+	h := &furniture{store: a.Store, database: queue.Database{Postgres: a.Store.Postgres()}}
+	h.database.SQLiteWriter, h.database.SQLiteReader = a.Store.SQLite()
+	if err := queue.Migrate(ctx, h.database); err != nil {
 		return nil, err
 	}
-
-	// What the stations stand on.
 	way := outbound.New(outbound.Options{Timeout: c.Outbound.Timeout, AllowPrivate: c.Outbound.AllowPrivate,
 		MaxIdlePerHost: c.Workers.Payments + c.Workers.Effects, Changed: a.destinationChanged})
 	a.onClose("outbound", func(context.Context) error { way.CloseIdle(); return nil })
-	sources, err := newSources(c, way, o.Now)
-	if err != nil {
+	if h.sources, err = newSources(c, way, o.Now); err != nil {
 		return nil, err
 	}
-	sender, err := newSender(c.Mail, way, o.Now)
-	if err != nil {
+	if h.sender, err = newSender(c.Mail, way, o.Now); err != nil {
 		return nil, err
 	}
-	effects, err := newEffects(c, sender, o.Now, a.destinationChanged)
-	if err != nil {
+	if h.effects, err = newEffects(c, h.sender, o.Now, a.destinationChanged); err != nil {
 		return nil, err
 	}
-	terms, err := newTerms(c, effects, o)
-	if err != nil {
+	if h.terms, err = newTerms(c, h.effects, o); err != nil {
 		return nil, err
 	}
+	h.interpreter = &interpret.Interpreter{Sources: h.sources, Store: a.Store, Terms: h.terms}
+	return h, nil
+}
 
-	// The stations.
-	settle := func(o *makegood.Order) []makegood.Entry { return o.Settle(terms(func(string) bool { return false })) }
-	arrivals := intake.New(intake.Options{Sources: sources, Store: revivingStore{a.Store, terms}, FulfilledWithin: fulfilledWithin(c),
-		Now: o.Now, Log: o.Log.With("component", "intake"), Metrics: a.Metrics})
-	interpreter := &interpret.Interpreter{Sources: sources, Store: a.Store, Terms: terms}
-	fulfiller := &fulfill.Fulfiller{Effects: effects, Store: a.Store, Terms: terms, Now: o.Now,
-		Log: o.Log.With("component", "fulfill")}
-	waited := a.Metrics.Histogram("job_wait_seconds", "Time from when a job could run until it ran.", "kind")
-	if a.queue, err = queue.New(queue.Options{
-		Database: db,
-		Node:     c.Node,
-		Work:     map[string]queue.Work{makegood.JobInterpret: interpreter.Work, makegood.JobEffect: fulfiller.Work},
-		Policy:   c.PolicyOf,
-		GiveUp: func(ctx context.Context, d makegood.DeadLetter) error {
-			return a.Store.KeepDeadLetter(ctx, d, settle)
-		},
-		Workers: map[string]int{makegood.QueuePayments: c.Workers.Payments, makegood.QueueEffects: c.Workers.Effects},
-		Logger:  o.Log.With("component", "queue"),
-		Seen:    func(kind string, wait time.Duration) { waited.With(kind).Observe(wait) },
-	}); err != nil {
-		return nil, err
-	}
+// settle settles an order whose facts did not change: no key is derived, so none can be taken.
+func (h *furniture) settle(o *makegood.Order) []makegood.Entry {
+	return o.Settle(h.terms(func(string) bool { return false }))
+}
 
-	// The faces.
-	shop, err := newShop(c, sources, a.Store, interpreter, o.Now)
-	if err != nil {
-		return nil, err
-	}
-	health := api.NewHealth(newChecks(c, a.Store, sources, sender, arrivals), o.Now, func(component string, err error) {
-		o.Log.Warn("health check failed", "component", "health", "check", component, "err", err)
-	})
-	handler, err := routes(doors{
-		log: o.Log.With("component", "http"), limits: c.Limits, now: o.Now, intake: arrivals, shop: shop, health: health,
-		ready: a.Store.Ping, metrics: a.Metrics, thanks: &web.Thanks{Pages: web.NewPages(o.Log), Purchase: shop.Purchase},
-	})
-	if err != nil {
-		return nil, err
-	}
-	a.server = &http.Server{
-		Handler:           handler,
+func (a *App) newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second,
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
-	if a.listener = o.Listener; a.listener == nil {
-		if a.listener, err = net.Listen("tcp", c.Listen); err != nil {
-			return nil, fmt.Errorf("listen on %s: %w (is another server running there?)", c.Listen, err)
-		}
-	}
-	return a, nil
 }
 
 // destinationChanged hears that the other side of a call begins to rest, or is well again. Then what failed because of it

@@ -150,32 +150,6 @@ func noLoop(arrivals *intake.Intake) error {
 	return nil
 }
 
-// revivingStore is the store as intake knows it.
-type revivingStore struct {
-	*store.Store
-	terms func(keyTaken func(string) bool) makegood.Terms
-}
-
-func (s revivingStore) settle(o *makegood.Order) []makegood.Entry {
-	return o.Settle(s.terms(func(string) bool { return false }))
-}
-
-// Revive has everything run now that an event waits for; it is the provider who asks, by delivering again.
-func (s revivingStore) Revive(ctx context.Context, o makegood.Outcome) error {
-	if o.Fulfillment == makegood.Stuck { // what it was stuck on may be repaired, a product that was missing for example
-		if _, err := s.AmendOrder(ctx, makegood.Amendment{OrderID: o.OrderID, Actor: byDelivery,
-			Change: func(o *makegood.Order, keyTaken func(string) bool) ([]makegood.Entry, error) {
-				return o.Settle(s.terms(keyTaken)), nil
-			}}); err != nil {
-			return err
-		}
-	}
-	return s.Store.Revive(ctx, o, byDelivery, s.settle)
-}
-
-// byDelivery is who acts when a provider delivers again.
-const byDelivery = "provider:delivery"
-
 // fulfilledWithin has the sources that are answered only when the goods are out.
 func fulfilledWithin(c *config.Config) map[string]time.Duration {
 	within := map[string]time.Duration{}

@@ -13,6 +13,7 @@ import (
 	"github.com/makegood/makegood/internal/api"
 	"github.com/makegood/makegood/internal/config"
 	"github.com/makegood/makegood/internal/intake"
+	"github.com/makegood/makegood/internal/secret"
 	"github.com/makegood/makegood/internal/telemetry"
 	"github.com/makegood/makegood/internal/web"
 )
@@ -28,6 +29,8 @@ type doors struct {
 	ready   func(context.Context) error
 	metrics *telemetry.Metrics
 	thanks  *web.Thanks
+	admin   *api.Admin
+	token   secret.Value // opens the admin addresses; empty closes them
 }
 
 // routes lists every URL, who may ask it, and how often.
@@ -65,8 +68,16 @@ func routes(d doors) (http.Handler, error) {
 	} {
 		mux.Handle(route.pattern, api.Errors(d.log, route.handler))
 	}
+	if !d.token.Empty() {
+		for pattern, handler := range d.admin.Routes() {
+			mux.Handle(pattern, api.Errors(d.log, limit(adminPerMinute, api.Authorized(d.token, handler))))
+		}
+	}
 	return mux, nil
 }
+
+// adminPerMinute bounds the guessing of the control token from one address.
+const adminPerMinute = 600
 
 // open lets pages of other origins ask: what they ask for needs no cookie, so nobody's rights can be borrowed.
 func open(h api.Handler) api.Handler {

@@ -395,7 +395,7 @@ func TestHealth(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := startWorld(t, url)
 		well := map[string]string{"database": "healthy", "queue": "healthy", "email": "healthy", "secrets": "healthy", "provider:stripe": "healthy",
-			"backup": "not_configured", "watcher": "not_configured"}
+			"webhooks": "healthy", "backup": "not_configured", "watcher": "not_configured"}
 		expect := func(when string, wantWhole string, change map[string]string) {
 			t.Helper()
 			status, whole, parts := w.health()

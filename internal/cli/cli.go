@@ -23,14 +23,16 @@ const defaultConfig = "makegood.yaml"
 type commands struct {
 	Config string `short:"c" default:"${config}" help:"The configuration file, ${config} by default ($$MAKEGOOD_CONFIG)." placeholder:"FILE" env:"MAKEGOOD_CONFIG"`
 
-	Serve    serveCommand    `cmd:"" help:"Run the server until it is told to stop."`
-	Demo     demoCommand     `cmd:"" help:"Try everything on this machine: a simulated provider and mail service, and one order. Needs no configuration and leaves nothing behind."`
-	Init     initCommand     `cmd:"" help:"Write a commented configuration to start from."`
-	ConfigC  configCommands  `cmd:"" name:"config" help:"Check the configuration."`
-	Orders   ordersCommands  `cmd:"" help:"Look at orders."`
-	Events   eventsCommands  `cmd:"" help:"Look at what the payment providers told."`
-	Licenses licenseCommands `cmd:"" help:"Look at licences."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Serve    serveCommand     `cmd:"" help:"Run the server until it is told to stop."`
+	Demo     demoCommand      `cmd:"" help:"Try everything on this machine: a simulated provider and mail service, and one order. Needs no configuration and leaves nothing behind."`
+	Init     initCommand      `cmd:"" help:"Write a commented configuration to start from."`
+	ConfigC  configCommands   `cmd:"" name:"config" help:"Check the configuration, and preview its retries."`
+	Orders   ordersCommands   `cmd:"" help:"Look at orders, and make them good."`
+	Events   eventsCommands   `cmd:"" help:"Look at what the payment providers told, and fetch what they could not deliver."`
+	Webhooks webhooksCommands `cmd:"" help:"Dead letters: look at what was given up, and have it done again."`
+	Secrets  secretsCommands  `cmd:"" help:"Check the secrets without showing them."`
+	Licenses licenseCommands  `cmd:"" help:"Look at licences."`
+	Version  versionCommand   `cmd:"" help:"Print the version."`
 }
 
 // surroundings are what every command gets.

@@ -71,7 +71,8 @@ func namedSecrets(file []byte) []string {
 }
 
 type configCommands struct {
-	Check configCheckCommand `cmd:"" help:"Say everything that is wrong with the configuration, or what it amounts to."`
+	Check   configCheckCommand   `cmd:"" help:"Say everything that is wrong with the configuration, or what it amounts to."`
+	Retries configRetriesCommand `cmd:"" help:"Print when each attempt of a failing job would come."`
 }
 
 type configCheckCommand struct{}

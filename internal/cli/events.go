@@ -14,6 +14,7 @@ import (
 type eventsCommands struct {
 	List eventsListCommand `cmd:"" help:"List events, newest first."`
 	Show eventsShowCommand `cmd:"" help:"Show an event with its body as it was delivered."`
+	Pull eventsPullCommand `cmd:"" help:"Fetch the events that the providers could not deliver."`
 }
 
 type eventsListCommand struct {

@@ -12,8 +12,10 @@ import (
 )
 
 type ordersCommands struct {
-	List ordersListCommand `cmd:"" help:"List orders, newest first."`
-	Show ordersShowCommand `cmd:"" help:"Show an order with its time line from payment to goods."`
+	List     ordersListCommand     `cmd:"" help:"List orders, newest first."`
+	Show     ordersShowCommand     `cmd:"" help:"Show an order with its time line from payment to goods."`
+	Find     ordersFindCommand     `cmd:"" help:"Find the purchase of a customer, here and at the providers."`
+	MakeGood ordersMakeGoodCommand `cmd:"" name:"make-good" help:"Make a paid order good: ask the provider, settle, run again what was given up."`
 }
 
 type ordersListCommand struct {

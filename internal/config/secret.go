@@ -80,14 +80,23 @@ func (p *parsing) resolve(n *node) (secret.Value, bool) {
 	}
 	if !isReference(n.text) {
 		p.refuse(n, "is written into the file itself; write env:NAME or file:/path instead, and replace the secret if others could read this file")
+		p.classify(secret.Literal)
 		return secret.Value{}, false
 	}
 	v, err := secret.Resolve(n.text, p.dir, p.lookup)
 	if err != nil {
 		p.refuse(n, "%s", referenceSentence(n.text, err))
+		p.classify(secret.Missing)
 		return secret.Value{}, false
 	}
 	return v, true
+}
+
+// classify says how the secret of the last problem is broken.
+func (p *parsing) classify(class secret.Class) {
+	if n := len(p.problems); n > 0 {
+		p.problems[n-1].Class = class
+	}
 }
 
 // referenceSentence makes a clause of the sentence of secret.Resolve, which has decided already what of the reference may

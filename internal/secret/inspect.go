@@ -39,6 +39,8 @@ type Class string
 
 // The classes of corruption.
 const (
+	Missing      Class = "missing" // its variable or file is not there
+	Literal      Class = "literal" // written into the configuration itself
 	Empty        Class = "empty"
 	Whitespace   Class = "whitespace"
 	Newline      Class = "newline"

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 
 	"github.com/makegood/makegood"
 )
@@ -46,4 +47,13 @@ func (s *Store) AuditOf(ctx context.Context, orderID string) ([]makegood.Entry, 
 		return rows.Err()
 	})
 	return entries, err
+}
+
+// Record keeps an entry of an action that changed no order by itself.
+func (s *Store) Record(ctx context.Context, actor string, e makegood.Entry) error {
+	orderID := ""
+	if strings.HasPrefix(e.Target, makegood.OrderPrefix) {
+		orderID = e.Target
+	}
+	return s.write(ctx, func(w *writing) error { return w.record(ctx, orderID, actor, []makegood.Entry{e}) })
 }

@@ -39,10 +39,15 @@ func (c *conditions) equalKnown(column, value string, known ...string) {
 }
 
 // newestFirst is the rest of a listing's text, from WHERE on.
-func (c *conditions) newestFirst(max int) string {
+func (c *conditions) newestFirst(max int) string { return c.ordered("DESC", max) }
+
+// oldestFirst is newestFirst the other way round.
+func (c *conditions) oldestFirst(max int) string { return c.ordered("ASC", max) }
+
+func (c *conditions) ordered(direction string, max int) string {
 	where := ""
 	if len(c.terms) > 0 {
 		where = " WHERE " + strings.Join(c.terms, " AND ")
 	}
-	return fmt.Sprintf("%s ORDER BY id DESC LIMIT %d", where, limit(max))
+	return fmt.Sprintf("%s ORDER BY id %s LIMIT %d", where, direction, limit(max))
 }

@@ -106,8 +106,10 @@ type DeadLetterFilter struct {
 	Type   string // the event's type or the step's name
 	Reason makegood.DeadReason
 	Since  time.Time // given up at or after
-	Before string    // only letters whose id sorts before this one: the next page
-	Limit  int       // at most makegood.ListMax, which 0 means too
+	After  string    // only letters whose id sorts after this one: the next page, oldest first
+	// OldestFirst turns the order of the listing.
+	OldestFirst bool
+	Limit       int // at most makegood.ListMax, which 0 means too
 }
 
 const deadLetterColumns = `id, kind, event_id, order_id, step, source, type, error, attempts, first_failed_at, last_failed_at,
@@ -139,8 +141,12 @@ func (s *Store) DeadLetters(ctx context.Context, f DeadLetterFilter) ([]makegood
 	if !f.Since.IsZero() {
 		where.compare("last_failed_at >=", micros(f.Since))
 	}
-	if f.Before != "" {
-		where.compare("id <", f.Before)
+	if f.After != "" {
+		where.compare("id >", f.After)
+	}
+	rest := where.newestFirst(f.Limit)
+	if f.OldestFirst {
+		rest = where.oldestFirst(f.Limit)
 	}
 	var letters []makegood.DeadLetter
 	err := s.read(ctx, func(tx Tx) error {
@@ -148,7 +154,7 @@ func (s *Store) DeadLetters(ctx context.Context, f DeadLetterFilter) ([]makegood
 			d, err := scanDeadLetter(rows)
 			letters = append(letters, d)
 			return err
-		}, `SELECT `+deadLetterColumns+` FROM dead_letters`+where.newestFirst(f.Limit), where.args...)
+		}, `SELECT `+deadLetterColumns+` FROM dead_letters`+rest, where.args...)
 	})
 	return letters, err
 }

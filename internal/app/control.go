@@ -1,0 +1,92 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/api"
+	"github.com/makegood/makegood/internal/config"
+)
+
+// openControl serves the admin addresses on a unix socket that only the user of this process can open. Through it the
+// command line acts on a running server. A socket that a killed process left behind is taken over.
+func (a *App) openControl(path string, admin *api.Admin) error {
+	if path == "" {
+		return nil
+	}
+	if len(path) > socketPathMax {
+		a.log.Warn("the control socket's path is too long, so the command line cannot act while the server runs; set control.socket", "path", path)
+		return nil
+	}
+	listener, err := listenPrivately(path)
+	if err != nil {
+		return makegood.Wrap(err, makegood.Unavailable, fmt.Sprintf("The control socket %s cannot be opened; set control.socket to another path.", path))
+	}
+	mux := http.NewServeMux()
+	for pattern, handler := range admin.Routes() {
+		mux.Handle(pattern, api.Errors(a.log.With("component", "control"), handler))
+	}
+	server := a.newServer(mux)
+	server.WriteTimeout = controlWithin
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("control socket is closed", "err", err)
+		}
+	}()
+	a.onClose("control", server.Shutdown)
+	return nil
+}
+
+const (
+	// socketPathMax is the longest address of a unix socket on every system (macOS: 104 bytes with the final zero).
+	socketPathMax = 103
+	// controlWithin bounds an answer: fetching a month of events is the longest work.
+	controlWithin = 10 * time.Minute
+)
+
+// listenPrivately opens a socket with the rights of its owner alone from the first moment on.
+func listenPrivately(path string) (net.Listener, error) {
+	before := syscall.Umask(0o177)
+	defer syscall.Umask(before)
+	listener, err := net.Listen("unix", path)
+	if err == nil || !errors.Is(err, syscall.EADDRINUSE) {
+		return listener, err
+	}
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		return nil, errors.Join(c.Close(), errors.New("another server listens there"))
+	}
+	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSocket == 0 {
+		return nil, errors.New("something that is not a socket is there")
+	}
+	if err := os.Remove(path); err != nil {
+		return nil, err
+	}
+	return net.Listen("unix", path)
+}
+
+// OpenDesk serves the admin addresses on a socket without a server: for the command line, when none runs. What it puts
+// into the queue runs when the next server starts, or on another node at once. Close it when done.
+func OpenDesk(ctx context.Context, c *config.Config, socket string, o Options) (_ *App, err error) {
+	a := newApp(c, &o)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.tearDown(context.WithoutCancel(ctx)))
+		}
+	}()
+	h, err := a.furnish(ctx, c, o)
+	if err != nil {
+		return nil, err
+	}
+	return a, a.openControl(socket, &api.Admin{Desk: h.desk(o), Order: a.Store.Order})
+}
+
+// Close tears down what OpenDesk built.
+func (a *App) Close(ctx context.Context) error { return a.tearDown(ctx) }

@@ -1,0 +1,77 @@
+package app
+
+import (
+	"context"
+
+	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/desk"
+	"github.com/makegood/makegood/internal/store"
+)
+
+// desk is where people act on what stands here.
+func (h *furniture) desk(o Options) *desk.Desk {
+	return &desk.Desk{Sources: h.sources, Store: deskStore{h.revivingStore()}, Ask: h.interpreter.Ask, Terms: h.terms, Now: o.Now,
+		Log: o.Log.With("component", "desk")}
+}
+
+func (h *furniture) revivingStore() revivingStore { return revivingStore{h.store, h} }
+
+// revivingStore is the store as intake knows it.
+type revivingStore struct {
+	*store.Store
+	h *furniture
+}
+
+// byDelivery is who acts when a provider delivers again.
+const byDelivery = "provider:delivery"
+
+// Revive has everything run now that an event waits for; it is the provider who asks, by delivering again.
+func (s revivingStore) Revive(ctx context.Context, o makegood.Outcome) error {
+	if o.Fulfillment == makegood.Stuck { // what it was stuck on may be repaired, a product that was missing for example
+		if _, err := s.AmendOrder(ctx, makegood.Amendment{OrderID: o.OrderID, Actor: byDelivery,
+			Change: func(o *makegood.Order, keyTaken func(string) bool) ([]makegood.Entry, error) {
+				return o.Settle(s.h.terms(keyTaken)), nil
+			}}); err != nil {
+			return err
+		}
+	}
+	return s.Store.Revive(ctx, o, byDelivery, s.h.settle)
+}
+
+// deskStore is the store as the desk knows it.
+type deskStore struct{ revivingStore }
+
+// Revive has everything run now that an order waits for.
+func (s deskStore) Revive(ctx context.Context, orderID, actor string) error {
+	return s.Store.Revive(ctx, makegood.Outcome{OrderID: orderID}, actor, s.h.settle)
+}
+
+// Letters lists open dead letters, oldest first.
+func (s deskStore) Letters(ctx context.Context, sel desk.Selection, limit int) ([]makegood.DeadLetter, error) {
+	f := store.DeadLetterFilter{State: makegood.DeadOpen, Source: sel.Source, Type: sel.Type, Reason: sel.Reason, Since: sel.Since,
+		After: sel.After, OldestFirst: true, Limit: limit}
+	if len(sel.IDs) == 0 {
+		return s.DeadLetters(ctx, f)
+	}
+	var letters []makegood.DeadLetter
+	for _, id := range sel.IDs {
+		d, err := s.DeadLetter(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if d.State == makegood.DeadOpen {
+			letters = append(letters, d)
+		}
+	}
+	return letters, nil
+}
+
+// Retry has a dead letter done again.
+func (s deskStore) Retry(ctx context.Context, id string, how desk.Again) (bool, error) {
+	return s.RetryDeadLetter(ctx, id, store.Rerun{Actor: how.Actor, Anew: how.Anew, After: how.Wait, Behind: how.Behind}, s.h.settle)
+}
+
+// Discard takes an open dead letter off the list.
+func (s deskStore) Discard(ctx context.Context, id, actor, why string) (bool, error) {
+	return s.DiscardDeadLetter(ctx, id, actor, why)
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/makegood/makegood/internal/config"
+	"github.com/makegood/makegood/internal/secret"
+)
+
+type secretsCommands struct {
+	Check secretsCheckCommand `cmd:"" help:"Say of each secret whether it is there and whole, without ever showing it."`
+}
+
+type secretsCheckCommand struct {
+	JSON bool `help:"Print JSON, for programs."`
+}
+
+type secretRow struct {
+	Path        string       `json:"path"`
+	Kind        secret.Kind  `json:"kind,omitempty"`
+	Fingerprint string       `json:"fingerprint,omitempty"`
+	NotAfter    time.Time    `json:"not_after,omitzero"`
+	Class       secret.Class `json:"class,omitempty"` // of the corruption; "" when it is whole
+	Problem     string       `json:"problem,omitempty"`
+}
+
+// Run inspects every secret. Its exit says whether all of them are whole.
+func (c secretsCheckCommand) Run(s *surroundings) error {
+	loaded, err := s.load()
+	var problems config.Problems
+	if err != nil && !errors.As(err, &problems) {
+		return err
+	}
+	var rows []secretRow
+	others := 0
+	for _, p := range problems {
+		if p.Class == "" {
+			others++
+			continue
+		}
+		rows = append(rows, secretRow{Path: p.Path, Class: p.Class, Problem: p.Sentence})
+	}
+	broken := len(rows)
+	if loaded != nil {
+		for _, known := range config.Secrets(loaded) {
+			rows = append(rows, secretRow{Path: known.Path, Kind: known.Kind, Fingerprint: known.Fingerprint, NotAfter: known.NotAfter})
+		}
+	}
+	if c.JSON {
+		if err := s.printJSON(rows); err != nil {
+			return err
+		}
+	} else {
+		c.print(s, rows, others)
+	}
+	switch {
+	case broken > 0:
+		return fmt.Errorf("%s broken; nothing was shown of any value", count(broken, "secret")+isOrAre(broken))
+	case loaded == nil:
+		return fmt.Errorf("the configuration has other problems, so not every secret could be looked at; makegood config check names them")
+	}
+	return nil
+}
+
+func isOrAre(n int) string {
+	if n == 1 {
+		return " is"
+	}
+	return " are"
+}
+
+func (c secretsCheckCommand) print(s *surroundings, rows []secretRow, others int) {
+	w := table(s.out)
+	for _, r := range rows {
+		switch {
+		case r.Problem != "":
+			fmt.Fprintf(w, "BROKEN\t%s\t%s\t%s\n", r.Path, or(string(r.Class), "missing"), oneLine(r.Problem))
+		case !r.NotAfter.IsZero() && time.Now().After(r.NotAfter):
+			fmt.Fprintf(w, "over\t%s\t%s\tended %s UTC; it proves nothing any more and can be taken out\n", r.Path, r.Fingerprint, stamp(r.NotAfter))
+		case !r.NotAfter.IsZero():
+			fmt.Fprintf(w, "good\t%s\t%s\tends %s UTC\n", r.Path, r.Fingerprint, stamp(r.NotAfter))
+		default:
+			fmt.Fprintf(w, "good\t%s\t%s\t\n", r.Path, or(r.Fingerprint, "set"))
+		}
+	}
+	w.Flush() //nolint:errcheck // the stream's own error shows at the end
+	if others > 0 {
+		fmt.Fprintf(s.out, "Besides, the configuration has %s: makegood config check\n", count(others, "other problem"))
+	}
+}
