@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -19,7 +20,7 @@ var (
 
 func someTerms() Terms {
 	n := 0
-	return Terms{Catalogue: shelf, Effects: []string{EffectEmail}, Now: noon,
+	return Terms{Catalogue: shelf, Effects: []string{EffectEmail}, Forwards: nil, Now: noon,
 		DeriveKey: func(prefix string, slot KeySlot) (string, string) {
 			return DeriveKey([]byte("secret"), prefix, slot), "k1"
 		},
@@ -31,7 +32,7 @@ func aFact(kind FactKind, object string, minor int64) Fact {
 	f := Fact{Key: someOrder, Kind: kind, ObjectID: object, Amount: Money{minor, "usd"}}
 	if kind == FactPaid || kind == FactAwaiting {
 		f.Customer = Customer{Email: "ann@example.com"}
-		f.PaymentID = "pi_1"
+		f.PaymentID, f.References = "pi_1", []string{"in_1", "sub_1"}
 		f.Lines = []Line{{Product: "az-900", Quantity: 2, Subtotal: Money{5800, "usd"}},
 			{Product: "az-104", Quantity: 1, Subtotal: Money{3900, "usd"}}}
 	}
@@ -48,7 +49,21 @@ func everyFact() []Fact {
 		aFact(FactDisputed, "dp_1", 9700), aFact(FactDisputeWon, "dp_1", 0),
 		aFact(FactDisputed, "dp_2", 9700), aFact(FactDisputeLost, "dp_2", 0),
 		aFact(FactDisputeWon, "dp_2", 0), // told both, a dispute counts as lost
+		renewal("in_1", 9700, time.Hour), renewal("in_2", 9700, 2*time.Hour), ending("sub_1", 90*time.Minute),
 	}
+}
+
+// renewal is an invoice that was paid; in_1 is the one that the sale itself was paid by.
+func renewal(invoice string, minor int64, until time.Duration) Fact {
+	f := aFact(FactRenewed, invoice, minor)
+	f.Until = noon.Add(until)
+	return f
+}
+
+func ending(subscription string, at time.Duration) Fact {
+	f := aFact(FactEnded, subscription, 0)
+	f.Until = noon.Add(at)
+	return f
 }
 
 // verdict is what must not depend on the order of arrival. Licences that were never given and licences that were taken
@@ -59,6 +74,7 @@ type outcome struct {
 	Active      int
 	Suspended   int
 	Stock       int
+	Expires     time.Time // of what is active or suspended
 }
 
 func outcomeOf(o *Order) outcome {
@@ -67,8 +83,10 @@ func outcomeOf(o *Order) outcome {
 		switch l.Status {
 		case LicenseActive:
 			v.Active++
+			v.Expires = l.ExpiresAt
 		case LicenseSuspended:
 			v.Suspended++
+			v.Expires = l.ExpiresAt
 		}
 	}
 	for _, m := range o.Moves {
@@ -77,8 +95,9 @@ func outcomeOf(o *Order) outcome {
 	return v
 }
 
-// oracle says what the set of facts must lead to, written apart from Settle and from the definitions only.
-func oracle(facts []Fact) outcome {
+// oracle says what the set of facts must lead to under a policy of both products, written apart from Settle and from the
+// definitions only.
+func oracle(facts []Fact, policy Policy) outcome {
 	has := func(kind FactKind, object string) bool {
 		return slices.ContainsFunc(facts, func(f Fact) bool { return f.Kind == kind && (object == "" || f.ObjectID == object) })
 	}
@@ -97,19 +116,61 @@ func oracle(facts []Fact) outcome {
 			back += minor
 		}
 	}
+	charged := int64(9700)
+	if has(FactRenewed, "in_2") {
+		charged += 9700
+	}
+	standing := func(what, usual Entitlement) Entitlement {
+		if what == "" {
+			return usual
+		}
+		return what
+	}
+	as := func(payment PaymentState, e Entitlement) outcome {
+		o := outcome{Payment: payment}
+		switch e {
+		case EntitledFully:
+			o.Fulfillment, o.Active, o.Stock = Fulfilled, 3, -2
+		case EntitledOnHold:
+			o.Suspended, o.Stock = 3, -2 // fulfilment: see the test
+		case EntitledNoMore:
+			o.Fulfillment = Revoked
+			return o
+		}
+		switch {
+		case has(FactEnded, ""):
+			o.Expires = noon.Add(90 * time.Minute)
+		case has(FactRenewed, "in_2"):
+			o.Expires = noon.Add(2 * time.Hour).Add(policy.Grace)
+		case has(FactRenewed, "in_1"):
+			o.Expires = noon.Add(time.Hour).Add(policy.Grace)
+		}
+		return o
+	}
+	strict := map[Entitlement]int{EntitledFully: 0, EntitledOnHold: 1, EntitledNoMore: 2}
+	partial := EntitledFully
+	if back > 0 {
+		partial = standing(policy.PartialRefund, EntitledFully)
+	}
+	disputed := func(e Entitlement) Entitlement {
+		if strict[partial] > strict[e] {
+			return partial
+		}
+		return e
+	}
 	lost, open := has(FactDisputeLost, "dp_2"), has(FactDisputed, "dp_1") && !has(FactDisputeWon, "dp_1") ||
 		has(FactDisputed, "dp_2") && !has(FactDisputeLost, "dp_2") && !has(FactDisputeWon, "dp_2")
 	switch {
-	case back >= 9700:
-		return outcome{Payment: PaymentRefunded, Fulfillment: Revoked}
+	case back > 0 && back >= charged:
+		return as(PaymentRefunded, EntitledNoMore)
 	case lost:
-		return outcome{Payment: PaymentDisputed, Fulfillment: Revoked}
+		return as(PaymentDisputed, disputed(standing(policy.DisputeLost, EntitledNoMore)))
 	case open:
-		return outcome{Payment: PaymentDisputed, Suspended: 3, Stock: -2} // fulfilment: see the test
+		return as(PaymentDisputed, disputed(standing(policy.Dispute, EntitledOnHold)))
 	case back > 0:
-		return outcome{Payment: PaymentPartiallyRefunded, Fulfillment: Fulfilled, Active: 3, Stock: -2}
+		return as(PaymentPartiallyRefunded, partial)
 	}
-	return outcome{Payment: PaymentPaid, Fulfillment: Fulfilled, Active: 3, Stock: -2}
+	return as(PaymentPaid, EntitledFully)
 }
 
 // I1, I3, I4, I5: whatever arrives, in whatever order, however often, with the effects happening anywhere in between, the
@@ -133,10 +194,16 @@ func TestSettleDependsOnTheSetOfFactsOnly(t *testing.T) {
 				told[i].OccurredAt = noon.Add(-time.Duration(i) * time.Second)
 			}
 		}
-		o := live(t, told, random)
-		got, want := outcomeOf(o), oracle(told)
-		if want.Payment == PaymentDisputed && want.Suspended > 0 {
-			// While a dispute is open nothing new leaves; whether the mail left before depends on when it opened.
+		policy := Policy{PartialRefund: anEntitlement(random), Dispute: anEntitlement(random), DisputeLost: anEntitlement(random),
+			KeepsGone: random.IntN(4) == 0, Grace: time.Duration(random.IntN(3)) * time.Minute}
+		o := live(t, told, policy, random)
+		got, want := outcomeOf(o), oracle(told, policy)
+		if policy.KeepsGone && want.Fulfillment == Revoked && got.Stock == -2 {
+			got.Stock = 0 // what left does not come back by itself; whether it left depends on when the money went back
+		}
+		checkTold(t, o)
+		if want.Suspended > 0 {
+			// While goods rest nothing new leaves; whether the mail left before depends on when they came to rest.
 			want.Fulfillment = got.Fulfillment
 			if got.Fulfillment != Fulfilled && got.Fulfillment != InProgress {
 				t.Fatalf("sample %d: fulfilment during a dispute = %s", sample, got.Fulfillment)
@@ -148,12 +215,45 @@ func TestSettleDependsOnTheSetOfFactsOnly(t *testing.T) {
 	}
 }
 
+// anEntitlement is any of what a policy may say.
+func anEntitlement(random *rand.Rand) Entitlement {
+	return []Entitlement{"", EntitledFully, EntitledOnHold, EntitledNoMore}[random.IntN(4)]
+}
+
+// checkTold holds that the listener's last word is how the order stands, and that it heard everything in order.
+func checkTold(t *testing.T, o *Order) {
+	t.Helper()
+	last, n := "", 0
+	for _, step := range o.Steps {
+		if IsTelling(step.Name) {
+			n++
+			last = step.Tells
+			if step.Name != TellingStep("shop", n) || step.State != StepDone {
+				t.Fatalf("telling %d is %s, %s", n, step.Name, step.State)
+			}
+		}
+	}
+	want := string(o.Payment) + "/" + string(o.Entitlement)
+	if n > 0 && last != want && !strings.HasPrefix(last, want+"/") {
+		t.Fatalf("the listener heard %q at last, and the order is %s", last, want)
+	}
+	if n == 0 && o.Entitlement == EntitledFully {
+		t.Fatal("the listener never heard of a good order")
+	}
+}
+
 // live lets an order learn the facts one by one, with its mail leaving, failing to leave or waiting at random moments, and
 // checks on the way what must hold at every moment.
-func live(t *testing.T, told []Fact, random *rand.Rand) *Order {
+func live(t *testing.T, told []Fact, policy Policy, random *rand.Rand) *Order {
 	t.Helper()
 	o := &Order{ID: "ord1", Key: someOrder}
 	terms := someTerms()
+	terms.Forwards = []string{"shop"}
+	terms.Catalogue = Catalogue{}
+	for code, product := range shelf {
+		product.Policy = policy
+		terms.Catalogue[code] = product
+	}
 	for _, f := range told {
 		o.Learn(f)
 		o.Settle(terms)
@@ -163,14 +263,22 @@ func live(t *testing.T, told []Fact, random *rand.Rand) *Order {
 		}
 	}
 	work(o, terms)
+	work(o, terms) // what the last change made necessary
 	if entries := o.Settle(terms); len(entries) != 0 {
 		t.Fatalf("settling again changed %v", entries)
 	}
 	return o
 }
 
-// work is the mail's job: it sends when the goods are due, and withdraws when they are not.
+// work is the jobs: the mail leaves when the goods are due, and is withdrawn when they are not; tellings go in order.
 func work(o *Order, terms Terms) {
+	for i := range o.Steps {
+		if name := o.Steps[i].Name; IsTelling(name) && o.Steps[i].State == StepOwed && !o.Waits(name) {
+			o.Steps[i].Begin(noon)
+			o.Done(name, "200", noon)
+		}
+	}
+	o.Settle(terms)
 	step := o.Step(EffectEmail)
 	if step == nil || step.State != StepOwed {
 		return
@@ -419,5 +527,102 @@ func TestStepDoubt(t *testing.T) {
 	}
 	if o.Fail(EffectEmail, "late") || o.Withdraw(EffectEmail) || step.State != StepDone {
 		t.Errorf("a done step changed: %+v", step)
+	}
+}
+
+// Goods that do not come back by themselves stay gone when the licence is revoked, and come back into no stock.
+func TestSettleKeepsGone(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		keepsGone bool
+		want      int
+	}{{false, 0}, {true, -2}} {
+		terms := someTerms()
+		product := shelf["az-900"]
+		product.Policy.KeepsGone = tt.keepsGone
+		terms.Catalogue = Catalogue{"az-900": product, "az-104": shelf["az-104"]}
+		o := &Order{ID: "ord1", Key: someOrder}
+		for _, f := range []Fact{aFact(FactPaid, "cs_test_1", 9700), aFact(FactRefunded, "re_3", 9700), aFact(FactPaid, "cs_test_1", 9700)} {
+			o.Learn(f)
+			o.Settle(terms)
+		}
+		if got := outcomeOf(o); got.Stock != tt.want || got.Active != 0 {
+			t.Errorf("keeps gone %v: %+v, want a stock of %d", tt.keepsGone, got, tt.want)
+		}
+	}
+}
+
+// What a listener hears of one order, it hears in order; what was given up holds up nothing, and nobody waits for another
+// listener.
+func TestTellingsWaitForTheirTurn(t *testing.T) {
+	t.Parallel()
+	o := &Order{ID: "ord1", Key: someOrder}
+	terms := someTerms()
+	terms.Forwards = []string{"shop", "erp"}
+	o.Learn(aFact(FactPaid, "cs_test_1", 9700))
+	o.Settle(terms)
+	o.Learn(aFact(FactRefunded, "re_3", 9700))
+	o.Settle(terms)
+	waits := func(want map[string]bool) {
+		t.Helper()
+		for step, want := range want {
+			if got := o.Waits(step); got != want {
+				t.Errorf("Waits(%s) = %v, want %v", step, got, want)
+			}
+		}
+	}
+	waits(map[string]bool{"forward:shop": false, "forward:shop:2": true, "forward:erp": false, "forward:erp:2": true, EffectEmail: false, "forward:nobody": false})
+	o.Done("forward:shop", "200", noon)
+	waits(map[string]bool{"forward:shop:2": false, "forward:erp:2": true})
+	o.Fail("forward:erp", "gone")
+	waits(map[string]bool{"forward:erp:2": false})
+	if got := EffectOf("forward:shop:12"); got != "forward:shop" || TellingOrdinal("forward:shop:12") != 12 || TellingOrdinal("forward:shop") != 1 {
+		t.Errorf("EffectOf = %q, ordinals %d and %d", got, TellingOrdinal("forward:shop:12"), TellingOrdinal("forward:shop"))
+	}
+}
+
+// Again is safe to ask twice at once, keeps the caution of an attempt of which nobody knows, and gives it up when asked to.
+func TestStepAgain(t *testing.T) {
+	t.Parallel()
+	uncertain := noon.Add(-time.Hour)
+	for _, tt := range []struct {
+		state     StepState
+		anew      bool
+		again     bool
+		round     int
+		uncertain time.Time
+	}{
+		{StepFailed, false, true, 0, uncertain},
+		{StepFailed, true, true, 1, time.Time{}},
+		{StepDone, false, true, 1, time.Time{}},
+		{StepOwed, false, false, 0, uncertain},
+		{StepWithdrawn, true, false, 0, uncertain},
+	} {
+		o := &Order{Steps: []Step{{Name: EffectEmail, State: tt.state, UncertainSince: uncertain}}}
+		again := o.Again(EffectEmail, tt.anew, noon)
+		s := o.Step(EffectEmail)
+		if again != tt.again || s.Round != tt.round || !s.UncertainSince.Equal(tt.uncertain) || s.JobWanted != tt.again {
+			t.Errorf("Again of a %s step, anew %v = %v, %+v", tt.state, tt.anew, again, *s)
+		}
+		if o.Again(EffectEmail, tt.anew, noon) {
+			t.Errorf("Again of a %s step twice = true", tt.state)
+		}
+	}
+	if new(Order).Again("nothing", true, noon) {
+		t.Error("Again of a step that is not there = true")
+	}
+}
+
+// An order that was fulfilled stays so while its mail is sent once more.
+func TestSettleAgainStaysFulfilled(t *testing.T) {
+	t.Parallel()
+	o := &Order{ID: "ord1", Key: someOrder}
+	o.Learn(aFact(FactPaid, "cs_test_1", 9700))
+	o.Settle(someTerms())
+	o.Done(EffectEmail, "mail-1", noon)
+	o.Settle(someTerms())
+	o.Again(EffectEmail, false, noon)
+	if o.Settle(someTerms()); o.Fulfillment != Fulfilled {
+		t.Errorf("while the mail is sent again the order is %s, want fulfilled", o.Fulfillment)
 	}
 }

@@ -231,12 +231,12 @@ func fulfillmentText(o makegood.Order) string {
 
 // reasonHelp says what a reason means and what to do next.
 var reasonHelp = map[string]string{
-	makegood.ReasonUnknownProduct: "It was paid for something that the catalogue does not have. Add the product, or its provider_prices, restart, and let the provider deliver the event again.",
+	makegood.ReasonUnknownProduct: "It was paid for something that the catalogue does not have. Add the product, or its provider_prices, restart, then: makegood orders make-good with the id of the order.",
 	makegood.ReasonAmountMismatch: "Another amount was paid than was agreed. Compare the catalogue's price with the provider's.",
 	makegood.ReasonContradiction:  "The provider told of this payment in two ways that differ. Look at the payment in the provider's dashboard.",
 	makegood.ReasonNothingBought:  "It was paid, but nothing says for what. Look at the session in the provider's dashboard.",
 	makegood.ReasonTooLarge:       "It has more lines or units than one order may have.",
-	makegood.ReasonStepFailed:     "The order was paid and its licences are good, but the customer was not written to; see the trouble below.",
+	makegood.ReasonStepFailed:     "The order was paid and its licences are good, but something was given up; see the trouble below. When it is repaired: makegood orders make-good with the id of the order.",
 	makegood.ReasonNoAddress:      "The customer left no address to write to, and saw the key on the page only.",
 }
 
