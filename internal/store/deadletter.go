@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -70,7 +71,7 @@ func (w *writing) describe(ctx context.Context, d *makegood.DeadLetter) error {
 	return err
 }
 
-// continued puts what an earlier letter of the same job tells before the new attempts, if a person had it done again.
+// continued puts what an earlier letter of the same job tells before the new attempts.
 func (w *writing) continued(ctx context.Context, d *makegood.DeadLetter) error {
 	var state, text string
 	var first int64
@@ -80,8 +81,8 @@ func (w *writing) continued(ctx context.Context, d *makegood.DeadLetter) error {
 		FROM dead_letters
 		WHERE kind = $1 AND event_id = $2 AND order_id = $3 AND step = $4`+w.store.engine.forUpdate(),
 		d.Job.Kind, d.Job.EventID, d.Job.OrderID, d.Job.Step).Scan(&state, &text, &attempts, &first)
-	if err == makegood.NotFound || err == nil && makegood.DeadState(state) == makegood.DeadOpen {
-		return nil // the first letter, or the same one again after a crash
+	if err == makegood.NotFound {
+		return nil
 	}
 	if err != nil {
 		return err
@@ -90,11 +91,20 @@ func (w *writing) continued(ctx context.Context, d *makegood.DeadLetter) error {
 	if err := json.Unmarshal([]byte(text), &earlier); err != nil {
 		return err
 	}
+	// After a crash the same letter is kept again: what it tells already is not what came before it.
+	earlier = slices.DeleteFunc(earlier, func(a makegood.FailedAttempt) bool { return !a.At.Before(d.FirstFailedAt) })
+	if len(earlier) == 0 {
+		return nil
+	}
 	d.History = append(earlier, d.History...)
 	if len(d.History) > historyMax {
 		d.History = d.History[len(d.History)-historyMax:]
 	}
-	d.Attempts += attempts
+	if makegood.DeadState(state) == makegood.DeadOpen {
+		d.Attempts = max(attempts, len(d.History))
+	} else {
+		d.Attempts += attempts
+	}
 	d.FirstFailedAt = fromMicros(first)
 	return nil
 }
