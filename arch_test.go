@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"internal/mail"},
 	{"internal/provider", "internal/config"}, // contracts
 	{"internal/provider/extract"},            // what adapters read bodies with
-	{"internal/provider/stripe"},             // adapters
+	{"internal/provider/stripe", "internal/provider/paypal", "internal/provider/recipe"},             // adapters
 	{"internal/intake", "internal/interpret", "internal/fulfill", "internal/desk", "internal/queue"}, // stations
 	{"internal/store", "internal/api", "internal/simulate"},
 	{"internal/web"},

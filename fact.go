@@ -145,6 +145,9 @@ func joinLines(a, b []Line) []Line {
 		}
 		return b
 	}
+	if len(a) == 0 {
+		return nil
+	}
 	joined := make([]Line, len(a))
 	for i := range a {
 		joined[i] = Line{

@@ -1,10 +1,12 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	netmail "net/mail"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -15,8 +17,8 @@ import (
 
 // Shop answers what a customer's browser and a sold program ask.
 type Shop struct {
-	Source     string // the name of the source that sells
-	Seller     provider.Seller
+	Source     string // the name of the source that sells when none is asked for
+	Sellers    map[string]provider.Seller
 	Catalogue  makegood.Catalogue
 	SuccessURL string
 	CancelURL  string
@@ -42,9 +44,15 @@ func (s *Shop) Checkout(w http.ResponseWriter, r *http.Request) error {
 		Product  string `json:"product"`
 		Quantity int    `json:"quantity"`
 		Email    string `json:"email"`
+		Source   string `json:"source"`
 	}
 	if err := readJSON(w, r, &ask); err != nil {
 		return err
+	}
+	source := cmp.Or(ask.Source, s.Source)
+	seller, ok := s.Sellers[source]
+	if !ok {
+		return makegood.Errorf(makegood.Invalid, "No source of this name sells. Leave it out for the usual one.")
 	}
 	product, err := s.product(ask.Product)
 	if err != nil {
@@ -66,14 +74,32 @@ func (s *Shop) Checkout(w http.ResponseWriter, r *http.Request) error {
 	if key == "" {
 		key = s.NewToken()
 	}
-	session, err := s.Seller.CreateCheckout(r.Context(), provider.CheckoutRequest{Product: product, Quantity: ask.Quantity,
-		Email: ask.Email, SuccessURL: s.SuccessURL, CancelURL: s.CancelURL, IdempotencyKey: "checkout-" + key})
+	session, err := seller.CreateCheckout(r.Context(), provider.CheckoutRequest{Product: product, Quantity: ask.Quantity,
+		Email: ask.Email, SuccessURL: s.successURL(source), CancelURL: s.CancelURL, IdempotencyKey: "checkout-" + key})
 	if err != nil {
 		return providerTrouble(err)
 	}
 	private(w)
 	writeJSON(w, http.StatusCreated, map[string]any{"session_id": session.SessionID, "url": session.URL, "expires_at": session.ExpiresAt})
 	return nil
+}
+
+// successURL is where a customer of a source comes back to. The page must know which source to ask.
+func (s *Shop) successURL(source string) string {
+	if source == s.Source {
+		return s.SuccessURL
+	}
+	separator := "?"
+	if strings.Contains(s.SuccessURL, "?") {
+		separator = "&"
+	}
+	return s.SuccessURL + separator + "source=" + url.QueryEscape(source)
+}
+
+// SessionOf reads source and session from the address to which a customer came back. PayPal names the session token.
+func SessionOf(r *http.Request) (source, sessionID string) {
+	query := r.URL.Query()
+	return query.Get("source"), cmp.Or(query.Get("session_id"), query.Get("token"))
 }
 
 // isAddress reports whether s is an address alone: a provider takes none with a name, as in "Ann <ann@example.com>".
@@ -134,13 +160,14 @@ type PurchasedLicense struct {
 	Status  makegood.LicenseStatus `json:"status"`
 }
 
-// Verify answers GET /api/verify?session_id=, which the page asks after the customer came back from paying. It reads the
+// Verify answers GET /api/verify?session_id=, with &source= where it is not the usual one, which the page asks after the customer came back from paying. It reads the
 // session back from the provider and fulfils through the same function as the webhook, so whoever comes first, the keys
 // are the same. The session id is a bearer token, so the answer is kept by no cache, and a session that is not known
 // takes the same call to the provider as one that is.
 func (s *Shop) Verify(w http.ResponseWriter, r *http.Request) error {
 	private(w)
-	purchase, err := s.Purchase(r.Context(), r.URL.Query().Get("session_id"))
+	source, sessionID := SessionOf(r)
+	purchase, err := s.Purchase(r.Context(), source, sessionID)
 	if err != nil {
 		return err
 	}
@@ -148,16 +175,17 @@ func (s *Shop) Verify(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// Purchase makes good what a session paid for and says what the customer may see of it. makegood.NotPaid when the money
+// Purchase makes good what a session at a source ("" is the usual one) paid for and says what the customer may see of it. makegood.NotPaid when the money
 // is not there (yet), makegood.NotFound when the provider does not know the session.
-func (s *Shop) Purchase(ctx context.Context, sessionID string) (Purchase, error) {
+func (s *Shop) Purchase(ctx context.Context, source, sessionID string) (Purchase, error) {
+	source = cmp.Or(source, s.Source)
 	if sessionID == "" {
 		return Purchase{}, makegood.Errorf(makegood.Invalid, "The parameter session_id is missing.")
 	}
-	order, err := s.Ask(ctx, "customer:verify", s.Source, sessionID)
+	order, err := s.Ask(ctx, "customer:verify", source, sessionID)
 	if err != nil && !errors.Is(err, makegood.NotFound) {
 		// The provider is down. What was issued before is still the customer's.
-		kept, missing := s.Store.OrderBySession(ctx, s.Source, sessionID)
+		kept, missing := s.Store.OrderBySession(ctx, source, sessionID)
 		if missing != nil || len(kept.Licenses) == 0 {
 			return Purchase{}, providerTrouble(err)
 		}

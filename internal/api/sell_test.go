@@ -63,7 +63,7 @@ func (c *counter) LicenseByKey(_ context.Context, key string) (makegood.License,
 }
 
 func shopOf(c *counter) *api.Shop {
-	return &api.Shop{Source: "stripe", Seller: c, Store: c, Ask: c.ask, NewToken: func() string { return "token" }, Now: time.Now,
+	return &api.Shop{Source: "stripe", Sellers: map[string]provider.Seller{"stripe": c}, Store: c, Ask: c.ask, NewToken: func() string { return "token" }, Now: time.Now,
 		SuccessURL: "https://shop.example/thanks?session_id={CHECKOUT_SESSION_ID}", CancelURL: "https://shop.example/",
 		Catalogue: makegood.Catalogue{
 			"az-900": {Code: "az-900", Name: "AZ-900 practice exam", Price: makegood.Money{Minor: 2900, Currency: "usd"}},
@@ -245,7 +245,7 @@ func TestVerify(t *testing.T) {
 
 func TestVerifyPurchase(t *testing.T) {
 	t.Parallel()
-	got, err := shopOf(&counter{order: paidOrder()}).Purchase(t.Context(), "cs_test_1")
+	got, err := shopOf(&counter{order: paidOrder()}).Purchase(t.Context(), "", "cs_test_1")
 	want := api.Purchase{SessionID: "cs_test_1", OrderID: "ord1", Payment: makegood.PaymentPaid, Fulfillment: makegood.InProgress, ByMail: true,
 		Licenses: []api.PurchasedLicense{
 			{Product: "az-900", Name: "AZ-900 practice exam", Key: "GD-AAAA-AAAA-AAA2", Status: makegood.LicenseActive},
@@ -256,7 +256,7 @@ func TestVerifyPurchase(t *testing.T) {
 	}
 	unaddressed := paidOrder()
 	unaddressed.Steps = nil
-	if got, err := shopOf(&counter{order: unaddressed}).Purchase(t.Context(), "cs_test_1"); err != nil || got.ByMail {
+	if got, err := shopOf(&counter{order: unaddressed}).Purchase(t.Context(), "", "cs_test_1"); err != nil || got.ByMail {
 		t.Errorf("purchase without an address = %+v, %v, want it not by mail", got, err)
 	}
 }
@@ -269,7 +269,7 @@ func TestVerifyAsksOnce(t *testing.T) {
 		"unknown": {askErr: makegood.NotFound},
 		"open":    {},
 	} {
-		if _, _ = shopOf(c).Purchase(t.Context(), "cs_test_1"); c.questions != 1 {
+		if _, _ = shopOf(c).Purchase(t.Context(), "", "cs_test_1"); c.questions != 1 {
 			t.Errorf("%s session: the provider was asked %d times, want once", name, c.questions)
 		}
 	}

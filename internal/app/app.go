@@ -5,6 +5,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +36,7 @@ type Options struct {
 	Random     io.Reader        // makes ids; crypto/rand when nil
 	Listener   net.Listener     // is served instead of the configured address; for tests
 	StopWithin time.Duration    // how long each part may take to stop; makegood.ShutdownTimeout when 0
+	Roots      *x509.CertPool   // trusted for PayPal's certificates; nil is the system's
 	Store      store.Options    // ways for a test to break the database on cue; Now, Random and Wake are set here
 }
 
@@ -174,7 +176,7 @@ func (a *App) furnish(ctx context.Context, c *config.Config, o Options) (*furnit
 	way := outbound.New(outbound.Options{Timeout: c.Outbound.Timeout, AllowPrivate: c.Outbound.AllowPrivate,
 		MaxIdlePerHost: c.Workers.Payments + c.Workers.Effects, Changed: a.destinationChanged})
 	a.onClose("outbound", func(context.Context) error { way.CloseIdle(); return nil })
-	if h.sources, err = newSources(c, way, o.Now); err != nil {
+	if h.sources, err = newSources(c, way, o); err != nil {
 		return nil, err
 	}
 	if h.sender, err = newSender(c.Mail, way, o.Now); err != nil {

@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -180,7 +179,10 @@ func TestOrders(t *testing.T) {
 		})
 
 		w.sentence("what is signed and says nothing of an order is kept and shown as unhandled", func(w *world) {
-			w.Stripe.Emit("customer.created", json.RawMessage(`{"id":"cus_1","object":"customer"}`))
+			strange := `{"id":"evt_strange","object":"event","type":"customer.created","livemode":false,"data":{"object":{"id":"cus_1"}}}`
+			if a := w.hook(strange); a.status != http.StatusOK {
+				t.Errorf("a type that is not ours = %d %s, want 200", a.status, a.body)
+			}
 			w.quiet()
 			if a := w.hook("this is not an event"); a.status != http.StatusOK {
 				t.Errorf("signed text = %d %s, want 200", a.status, a.body)

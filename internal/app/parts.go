@@ -17,13 +17,16 @@ import (
 	"github.com/makegood/makegood/internal/mail"
 	"github.com/makegood/makegood/internal/outbound"
 	"github.com/makegood/makegood/internal/provider"
+	"github.com/makegood/makegood/internal/provider/paypal"
+	"github.com/makegood/makegood/internal/provider/recipe"
 	"github.com/makegood/makegood/internal/provider/stripe"
 	"github.com/makegood/makegood/internal/secret"
 	"github.com/makegood/makegood/internal/store"
 )
 
 // newSources is the table of providers.
-func newSources(c *config.Config, way *outbound.Client, now func() time.Time) (map[string]provider.Source, error) {
+func newSources(c *config.Config, way *outbound.Client, o Options) (map[string]provider.Source, error) {
+	now := o.Now
 	sources := make(map[string]provider.Source, len(c.Sources))
 	for _, s := range c.Sources {
 		var source provider.Source
@@ -32,8 +35,14 @@ func newSources(c *config.Config, way *outbound.Client, now func() time.Time) (m
 		case "stripe":
 			source, err = stripe.New(stripe.Options{Name: s.Name, Live: s.Live, Account: s.Account, APIKey: s.APIKey,
 				WebhookSecrets: dated(s.WebhookSecrets), BaseURL: s.APIBase, HTTP: way, Catalogue: c.Catalogue, Now: now})
+		case "paypal":
+			source, err = paypal.New(paypal.Options{Name: s.Name, Live: s.Live, ClientID: s.ClientID, ClientSecret: s.APIKey,
+				WebhookIDs: dated(s.WebhookSecrets), MerchantID: s.Account, BaseURL: s.APIBase, HTTP: way, Catalogue: c.Catalogue, Now: now,
+				Roots: o.Roots})
 		default:
-			err = fmt.Errorf("provider %q is not known", s.Provider)
+			source, err = recipe.New(recipe.Options{Name: s.Name, Provider: s.Provider, Live: s.Live, Secrets: dated(s.WebhookSecrets),
+				PublicURL: c.PublicURL + "/hooks/" + s.Name, APIKey: s.APIKey, APIBase: s.APIBase, HTTP: way, Catalogue: c.Catalogue,
+				Now: now, Generic: genericOf(s.Recipe)})
 		}
 		if err != nil {
 			return nil, fmt.Errorf("source %s: %w", s.Name, err)
@@ -41,6 +50,31 @@ func newSources(c *config.Config, way *outbound.Client, now func() time.Time) (m
 		sources[s.Name] = source
 	}
 	return sources, nil
+}
+
+// genericOf is the row that an operator wrote.
+func genericOf(r *config.Recipe) *recipe.Generic {
+	if r == nil {
+		return nil
+	}
+	g := &recipe.Generic{Header: r.Header, Prefix: r.Prefix, Separator: r.Separator, SignatureKey: r.SignatureKey,
+		TimestampKey: r.TimestampKey, Encoding: r.Encoding, Key: r.Key, KeyPrefix: r.KeyPrefix, Algorithm: r.Algorithm, Signed: r.Signed,
+		TimestampHeader: r.TimestampHeader, TimestampUnit: r.TimestampUnit, IDHeader: r.IDHeader}
+	g.Reading = recipe.Mapping{Format: r.Reading.Format, EventID: r.Reading.EventID, EventType: r.Reading.EventType,
+		CreatedAt: r.Reading.CreatedAt, Object: r.Reading.Object, Live: r.Reading.Live, LiveValue: r.Reading.LiveValue}
+	for _, f := range r.Reading.Facts {
+		g.Reading.Facts = append(g.Reading.Facts, recipe.FactMapping{Types: f.Types, Root: f.Root, Each: f.Each, Status: f.Status, Is: f.Is,
+			Session: f.Session, Payment: f.Payment, References: f.References, ID: f.ID, Amount: f.Amount, Decimal: f.Decimal,
+			Currency: f.Currency, FixedCurrency: f.FixedCurrency, Email: f.Email, Name: f.Name, Lines: recipe.LineMapping(f.Lines)})
+	}
+	return g
+}
+
+// CheckSources builds the sources of a configuration and throws them away: what only their packages can judge, such as a
+// recipe, is told before a start.
+func CheckSources(c *config.Config) error {
+	_, err := newSources(c, outbound.New(outbound.Options{}), Options{Now: time.Now})
+	return err
 }
 
 func dated(secrets []config.DatedSecret) []provider.Secret {
@@ -115,11 +149,16 @@ func newTerms(c *config.Config, effects map[string]fulfill.Effect, o Options) (f
 }
 
 func newShop(c *config.Config, sources map[string]provider.Source, s *store.Store, i *interpret.Interpreter, now func() time.Time) (*api.Shop, error) {
-	seller, ok := sources[c.Checkout.Source].(provider.Seller)
-	if !ok {
+	sellers := map[string]provider.Seller{}
+	for name, source := range sources {
+		if seller, ok := source.(provider.Seller); ok {
+			sellers[name] = seller
+		}
+	}
+	if sellers[c.Checkout.Source] == nil {
 		return nil, fmt.Errorf("checkout: source %q cannot sell", c.Checkout.Source)
 	}
-	return &api.Shop{Source: c.Checkout.Source, Seller: seller, Catalogue: c.Catalogue, SuccessURL: c.Checkout.SuccessURL,
+	return &api.Shop{Source: c.Checkout.Source, Sellers: sellers, Catalogue: c.Catalogue, SuccessURL: c.Checkout.SuccessURL,
 		CancelURL: c.Checkout.CancelURL, Store: s, Ask: i.Ask, NewToken: rand.Text, Now: now}, nil
 }
 

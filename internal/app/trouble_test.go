@@ -303,7 +303,7 @@ func TestStartRefused(t *testing.T) {
 	}{
 		{"a proxy that is no address", func(c *config.Config) { c.Limits.TrustedProxies = []string{"proxy"} }, "limits.trusted_proxies"},
 		{"a proxy network that is none", func(c *config.Config) { c.Limits.TrustedProxies = []string{"10.0.0.0/99"} }, "limits.trusted_proxies"},
-		{"a source of an unknown provider", func(c *config.Config) { c.Sources[0].Provider = "paypal" }, `source stripe: provider "paypal" is not known`},
+		{"a source of an unknown provider", func(c *config.Config) { c.Sources[0].Provider = "paypol" }, `names the provider "paypol"`},
 		{"a source with an empty secret", func(c *config.Config) { c.Sources[0].WebhookSecrets = []config.DatedSecret{{}} }, "empty secret would accept forged events"},
 		{"a live source with a test key", func(c *config.Config) { c.Sources[0].Live = true }, "of the other mode"},
 		{"a checkout at no source", func(c *config.Config) { c.Checkout.Source = "paypal" }, `source "paypal" cannot sell`},

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/makegood/makegood/internal/app"
 	"github.com/makegood/makegood/internal/config"
 )
 
@@ -82,6 +83,9 @@ func (configCheckCommand) Run(s *surroundings) error {
 	c, err := s.load()
 	if err != nil {
 		return err
+	}
+	if err := app.CheckSources(c); err != nil {
+		return fmt.Errorf("%s cannot be used: %w", s.config, err)
 	}
 	fmt.Fprintf(s.out, "%s is good.\n", s.config)
 	w := sheet{s.out}

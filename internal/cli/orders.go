@@ -254,7 +254,7 @@ func modeText(live bool) string {
 // stepHelp says what happens to a step that had trouble.
 var stepHelp = map[makegood.StepState]string{
 	makegood.StepOwed:   "It will be tried again by itself.",
-	makegood.StepFailed: "It will not be tried again. Send the licence to the customer by hand, then look into the cause.",
+	makegood.StepFailed: "It is not tried again by itself. Repair the cause first.",
 }
 
 type licenseRow struct {

@@ -62,6 +62,7 @@ type Source struct {
 	AcknowledgeFulfilled bool
 	AcknowledgeWithin    time.Duration
 	Retry                *makegood.RetryPolicy // of its events; nil is Retry.Events
+	Recipe               *Recipe               // how deliveries of the provider generic are signed and read; nil for none
 }
 
 // DatedSecret is a secret that may have an end.

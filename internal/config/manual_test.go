@@ -99,6 +99,9 @@ func TestStarterSaysEveryKey(t *testing.T) {
 		t.Fatalf("the manual has %d keys, want all", len(rows))
 	}
 	for _, m := range rows {
+		if strings.HasPrefix(m[1], "sources[].recipe") { // in the manual only
+			continue
+		}
 		parts := strings.Split(m[1], ".")
 		depth := strings.Count(m[1], ".") + strings.Count(m[1], "[]")
 		key := regexp.MustCompile(`^ {` + string(rune('0'+2*depth)) + `}#?` + parts[len(parts)-1] + `:`)

@@ -184,6 +184,7 @@ func (p *parsing) source(n *node, api check) Source {
 		policy := p.policy(retry)
 		s.Retry = &policy
 	}
+	s.Recipe = p.recipe(p.child(n, "recipe"))
 	return s
 }
 

@@ -145,6 +145,16 @@ sources:
     acknowledge: fulfilled
     acknowledge_within: 5s
     retry: {attempts: 7, base: 3s, cap: 4m}
+  - name: other-shop
+    provider: generic
+    mode: test
+    webhook_secrets: [env:SMTP_PASSWORD]
+    recipe:
+      {header: X-Sig, prefix: "s=", separator: ";", signature_key: v1, timestamp_key: t, encoding: base64, key: hex, key_prefix: k_, algorithm: sha512,
+       signed: "{timestamp}{body}", timestamp_header: X-T, timestamp_unit: ms, id_header: X-Id,
+       reading: {format: form, event_id: a, event_type: b, created_at: c, object: d, live: e, live_value: f, facts: [
+         {types: [g], references: [h], root: i, each: j, status: k, session: l, payment: m, id: n, amount: o, decimal: true, currency: p, fixed_currency: q,
+          email: r, name: s, is: {done: paid}, lines: {list: t, price: u, code: v, label: w, quantity: x, unit: y, subtotal: z, order_code: aa, order_quantity: bb}}]}}
   - {name: paypal, provider: paypal, mode: test, account: 2J6QB8YJQSJRJ, client_id: app, api_key: env:PAYPAL_SECRET, webhook_secrets: [env:PAYPAL_WEBHOOK]}
   - {name: other, provider: stripe, mode: test, api_key: env:STRIPE_API_KEY, webhook_secrets: [env:STRIPE_SECOND_SECRET]}
 products:
@@ -188,6 +198,14 @@ func TestParseEverything(t *testing.T) {
 				APIKey: secret.New(environment["STRIPE_LIVE_KEY"]), WebhookSecrets: []config.DatedSecret{{Secret: first}, {Secret: second},
 					{Secret: secret.New(environment["STRIPE_WEBHOOK_SECRET_OLD"]), NotAfter: december}}, AcknowledgeFulfilled: true,
 				AcknowledgeWithin: 5 * time.Second, Retry: &makegood.RetryPolicy{Attempts: 7, Base: 3 * time.Second, Cap: 4 * time.Minute}},
+			{Name: "other-shop", Provider: "generic", WebhookSecrets: []config.DatedSecret{{Secret: secret.New(environment["SMTP_PASSWORD"])}},
+				AcknowledgeWithin: 8 * time.Second, Recipe: &config.Recipe{Header: "X-Sig", Prefix: "s=", Separator: ";", SignatureKey: "v1", TimestampKey: "t",
+					Encoding: "base64", Key: "hex", KeyPrefix: "k_", Algorithm: "sha512", Signed: "{timestamp}{body}", TimestampHeader: "X-T",
+					TimestampUnit: "ms", IDHeader: "X-Id", Reading: config.RecipeReading{Format: "form", EventID: "a", EventType: "b", CreatedAt: "c",
+						Object: "d", Live: "e", LiveValue: "f", Facts: []config.RecipeFact{{Types: []string{"g"}, References: []string{"h"}, Root: "i",
+							Each: "j", Status: "k", Session: "l", Payment: "m", ID: "n", Amount: "o", Decimal: true, Currency: "p", FixedCurrency: "q",
+							Email: "r", Name: "s", Is: map[string]string{"done": "paid"}, Lines: config.RecipeLines{List: "t", Price: "u", Code: "v", Label: "w",
+								Quantity: "x", Unit: "y", Subtotal: "z", OrderCode: "aa", OrderQuantity: "bb"}}}}}},
 			{Name: "paypal", Provider: "paypal", Account: "2J6QB8YJQSJRJ", ClientID: "app", APIKey: secret.New(environment["PAYPAL_SECRET"]),
 				WebhookSecrets: []config.DatedSecret{{Secret: secret.New(environment["PAYPAL_WEBHOOK"])}}, AcknowledgeWithin: 8 * time.Second},
 			{Name: "other", Provider: "stripe", APIBase: "https://api.stripe.com",
@@ -370,10 +388,11 @@ func TestSecretsListsEverySecret(t *testing.T) {
 		{Path: "sources[0].webhook_secrets[0]", Kind: secret.StripeWebhook, Fingerprint: fingerprint("STRIPE_WEBHOOK_SECRET")},
 		{Path: "sources[0].webhook_secrets[1]", Kind: secret.StripeWebhook, Fingerprint: fingerprint("STRIPE_SECOND_SECRET")},
 		{Path: "sources[0].retiring_secrets[0].secret", Kind: secret.StripeWebhook, Fingerprint: fingerprint("STRIPE_WEBHOOK_SECRET_OLD"), NotAfter: december},
-		{Path: "sources[1].api_key", Kind: secret.Token, Fingerprint: fingerprint("PAYPAL_SECRET")},
-		{Path: "sources[1].webhook_secrets[0]", Kind: secret.PayPalWebhook, Fingerprint: fingerprint("PAYPAL_WEBHOOK")},
-		{Path: "sources[2].api_key", Kind: secret.StripeKey, Fingerprint: fingerprint("STRIPE_API_KEY")},
-		{Path: "sources[2].webhook_secrets[0]", Kind: secret.StripeWebhook, Fingerprint: fingerprint("STRIPE_SECOND_SECRET")},
+		{Path: "sources[1].webhook_secrets[0]", Kind: secret.Password},
+		{Path: "sources[2].api_key", Kind: secret.Token, Fingerprint: fingerprint("PAYPAL_SECRET")},
+		{Path: "sources[2].webhook_secrets[0]", Kind: secret.PayPalWebhook, Fingerprint: fingerprint("PAYPAL_WEBHOOK")},
+		{Path: "sources[3].api_key", Kind: secret.StripeKey, Fingerprint: fingerprint("STRIPE_API_KEY")},
+		{Path: "sources[3].webhook_secrets[0]", Kind: secret.StripeWebhook, Fingerprint: fingerprint("STRIPE_SECOND_SECRET")},
 		{Path: "licenses.key_secrets[0].secret", Kind: secret.LicenseKey, Fingerprint: fingerprint("LICENSE_KEY_SECRET")},
 		{Path: "licenses.key_secrets[1].secret", Kind: secret.LicenseKey, Fingerprint: fingerprint("OLD_KEY_SECRET")},
 		{Path: "mail.resend.api_key", Kind: secret.ResendKey, Fingerprint: fingerprint("RESEND_API_KEY")},

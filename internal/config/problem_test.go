@@ -136,7 +136,7 @@ func TestParseRefuses(t *testing.T) {
 		// Sources.
 		{"source name", "  - name: stripe\n", "  - name: Stripe EU\n", "sources[0].name: is not a name for a source: it has 1 to 64 of a to z, 0 to 9 and dashes (makegood.yaml:4)"},
 		{"same source name", hooks, hooks + strings.Replace(source2, "eu", "stripe", 1) + "checkout: {source: stripe}\n", "sources[1].name: is the same as sources[0].name; each needs its own (makegood.yaml:9)"},
-		{"unknown provider", "    provider: stripe\n", "    provider: stirpe\n", "sources[0].provider: is not adyen or github or gumroad or lemonsqueezy or mollie or mollie-classic or paddle or paypal or polar or razorpay or shopify or square or standard-webhooks or stripe or svix; did you mean stripe? (makegood.yaml:5)"},
+		{"unknown provider", "    provider: stripe\n", "    provider: stirpe\n", "sources[0].provider: is not adyen or generic or github or gumroad or lemonsqueezy or mollie or mollie-classic or paddle or paypal or polar or razorpay or shopify or square or standard-webhooks or stripe or svix; did you mean stripe? (makegood.yaml:5)"},
 		{"mode", mode, "    mode: Live\n", "sources[0].mode: is not test or live; did you mean live? (makegood.yaml:6)"},
 		{"account", mode, mode + "    account: '1234'\n", "sources[0].account: is not of the form of an account id, such as acct_1NzBq2Lk3Pw8 (makegood.yaml:7)"},
 		{"api on loopback", mode, mode + "    api_base: http://127.0.0.1:9000\n", "sources[0].api_base: is on loopback or a private network, and outbound.allow_private is false: every call would be refused (makegood.yaml:7)"},

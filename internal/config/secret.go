@@ -32,6 +32,7 @@ var providers = map[string]provider{
 	},
 	"paypal": {apiKey: secret.Token, asks: "PayPal's events prove nothing, so each is confirmed through the API", webhookSecret: secret.PayPalWebhook},
 
+	"generic":           {apiKey: secret.Token, webhookSecret: secret.Password},
 	"standard-webhooks": {apiKey: secret.Token, webhookSecret: secret.StandardKey},
 	"svix":              {apiKey: secret.Token, webhookSecret: secret.Standard},
 	"polar":             {apiKey: secret.Token, webhookSecret: secret.Token},

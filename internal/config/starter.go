@@ -10,6 +10,9 @@ const starterHead = `# The configuration of Makegood. It is strict: a key that i
 # docs/configuration.md has the same in tables.
 `
 
+// manualOnly are the keys that few need and many would have to scroll past.
+const manualOnly = "sources[].recipe"
+
 // commentBytesMax is where the comments of the starting file break.
 const commentBytesMax = 110
 
@@ -19,6 +22,9 @@ func Starter() []byte {
 	var b bytes.Buffer
 	b.WriteString(starterHead)
 	for _, k := range keys() {
+		if strings.HasPrefix(k.path, manualOnly) {
+			continue
+		}
 		depth, name, first := place(k)
 		indent := strings.Repeat("  ", depth)
 		if depth == 0 {

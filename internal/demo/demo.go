@@ -18,6 +18,7 @@ import (
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/app"
 	"github.com/makegood/makegood/internal/config"
+	"github.com/makegood/makegood/internal/provider/stripe"
 	"github.com/makegood/makegood/internal/secret"
 	"github.com/makegood/makegood/internal/simulate"
 	"github.com/makegood/makegood/internal/store"
@@ -29,6 +30,8 @@ const (
 	WebhookSecret = "whsec_simulatedEndpointSecretOfTheDemo1"
 	ResendKey     = "re_simulated_Simulated1"
 	LicenseSecret = "a licence secret that only the demo uses"
+	PayPalClient  = "simulated-client"
+	PayPalSecret  = "simulated-secret-of-the-demo"
 )
 
 // Catalogue is what the demo sells.
@@ -50,6 +53,10 @@ type Options struct {
 	Stripe                     simulate.StripeOptions
 	Resend                     simulate.ResendOptions
 	AroundResend               func(http.Handler) http.Handler // stands between the server and the mail service; may be nil
+	// PayPal adds a second source, paypal, with a simulated PayPal; nil is without.
+	PayPal *simulate.PayPalOptions
+	// Now is the server's clock; time.Now when nil.
+	Now func() time.Time
 	// Configure changes the server's configuration before its first start; later starts read World.Config as it is then.
 	Configure func(*config.Config)
 }
@@ -60,6 +67,8 @@ type World struct {
 	StripeURL string
 	Resend    *simulate.Resend
 	ResendURL string
+	PayPal    *simulate.PayPal // nil without
+	PayPalURL string
 	URL       string // of the server
 	Config    *config.Config
 
@@ -100,17 +109,46 @@ func Start(ctx context.Context, o Options) (_ *World, err error) {
 	if w.ResendURL, err = w.serve(o.ResendListen, inbox); err != nil {
 		return nil, err
 	}
+	webhookID, err := w.startPayPal()
+	if err != nil {
+		return nil, err
+	}
 	listener, err := listen(o.Listen)
 	if err != nil {
 		return nil, err
 	}
 	w.URL = "http://" + listener.Addr().String()
 	w.Config = w.configuration()
+	if w.PayPal != nil {
+		w.Config.Sources = append(w.Config.Sources, config.Source{Name: "paypal", Provider: "paypal", APIBase: w.PayPalURL, ClientID: PayPalClient,
+			APIKey: secret.New(PayPalSecret), WebhookSecrets: []config.DatedSecret{{Secret: secret.New(webhookID)}}})
+		if err := w.PayPal.SetWebhookURL(webhookID, w.URL+"/hooks/paypal"); err != nil {
+			return nil, errors.Join(err, listener.Close())
+		}
+	}
 	if o.Configure != nil {
 		o.Configure(w.Config)
 	}
-	w.Stripe.AddWebhookEndpoint(w.URL+"/hooks/stripe", WebhookSecret)
+	endpoint := w.Stripe.AddWebhookEndpoint(w.URL+"/hooks/stripe", WebhookSecret)
+	if err := w.Stripe.SetWebhookEvents(endpoint, stripe.EventTypes()...); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
 	return w, w.startServer(ctx, listener)
+}
+
+// startPayPal serves the simulated PayPal, if there is to be one, with a webhook whose address is not known yet.
+func (w *World) startPayPal() (webhookID string, err error) {
+	if w.options.PayPal == nil {
+		return "", nil
+	}
+	o := *w.options.PayPal
+	o.ClientID, o.ClientSecret = PayPalClient, PayPalSecret
+	o.PublicURL = func() string { return w.PayPalURL }
+	w.PayPal = simulate.NewPayPal(o)
+	if w.PayPalURL, err = w.serve("", w.PayPal); err != nil {
+		return "", err
+	}
+	return w.PayPal.AddWebhook("http://127.0.0.1:1/"), nil
 }
 
 func listen(address string) (net.Listener, error) {
@@ -160,8 +198,11 @@ func (w *World) configuration() *config.Config {
 }
 
 func (w *World) startServer(ctx context.Context, l net.Listener) error {
-	server, err := app.New(ctx, w.Config, app.Options{Log: w.options.Log, Listener: l, Store: w.options.Store,
-		StopWithin: w.options.StopWithin})
+	o := app.Options{Log: w.options.Log, Listener: l, Store: w.options.Store, StopWithin: w.options.StopWithin, Now: w.options.Now}
+	if w.PayPal != nil {
+		o.Roots = w.PayPal.CertPool()
+	}
+	server, err := app.New(ctx, w.Config, o)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -209,6 +250,9 @@ func (w *World) Stop() error {
 	if w.Resend != nil {
 		w.Resend.Close()
 	}
+	if w.PayPal != nil {
+		w.PayPal.Close()
+	}
 	for _, s := range w.servers {
 		errs = append(errs, s.Close())
 	}
@@ -218,7 +262,12 @@ func (w *World) Stop() error {
 
 // Checkout asks the server's public API for a session, as a shop's page would.
 func (w *World) Checkout(ctx context.Context, product string, quantity int) (sessionID string, err error) {
-	body, err := json.Marshal(map[string]any{"product": product, "quantity": quantity})
+	return w.CheckoutAt(ctx, "", product, quantity)
+}
+
+// CheckoutAt is Checkout at a source; "" is the usual one.
+func (w *World) CheckoutAt(ctx context.Context, source, product string, quantity int) (sessionID string, err error) {
+	body, err := json.Marshal(map[string]any{"product": product, "quantity": quantity, "source": source})
 	if err != nil {
 		return "", err
 	}
@@ -254,8 +303,13 @@ func (w *World) Buy(ctx context.Context, product string, quantity int, email str
 
 // AwaitOrder waits until the order of a session is fulfilled or stuck.
 func (w *World) AwaitOrder(ctx context.Context, sessionID string) (makegood.Order, error) {
+	return w.AwaitOrderAt(ctx, "stripe", sessionID)
+}
+
+// AwaitOrderAt is AwaitOrder at a source.
+func (w *World) AwaitOrderAt(ctx context.Context, source, sessionID string) (makegood.Order, error) {
 	for {
-		o, err := w.Store().OrderBySession(ctx, "stripe", sessionID)
+		o, err := w.Store().OrderBySession(ctx, source, sessionID)
 		if err == nil && (o.Fulfillment == makegood.Fulfilled || o.Fulfillment == makegood.Stuck) {
 			return o, nil
 		}

@@ -107,8 +107,8 @@ var answers = map[string][]byte{
 // keep keeps a proved delivery, and waits for the goods where that is wanted.
 func (i *Intake) keep(ctx context.Context, source provider.Source, d provider.Delivery, fingerprint string) (result string, err error) {
 	within := i.FulfilledWithin[source.Name()]
-	mark := markOf(source.Name(), d)
-	if within == 0 && i.seen.has(mark) {
+	mark, hasMark := markOf(source.Name(), d)
+	if within == 0 && hasMark && i.seen.has(mark) {
 		i.count(source.Name(), resultRepeated)
 		return resultRepeated, nil
 	}
@@ -130,7 +130,9 @@ func (i *Intake) keep(ctx context.Context, source provider.Source, d provider.De
 		result = resultRepeated
 		i.Log.Debug("delivery is known already", "source", source.Name(), "event", event.ProviderID)
 	}
-	i.seen.add(mark) // only now: what is in the window is durable
+	if hasMark {
+		i.seen.add(mark) // only now: what is in the window is durable
+	}
 	i.count(source.Name(), result)
 	if within > 0 {
 		return result, i.awaitGoods(ctx, event, within, !isNew)

@@ -435,8 +435,10 @@ func TestReceiveOrder(t *testing.T) {
 		want   []string
 	}{
 		{"proved", nil, http.StatusOK, []string{"Verify", "Identify"}},
-		{"not proved", &provider.SignatureError{Reason: provider.ReasonMismatch}, http.StatusBadRequest, []string{"Verify"}},
-		{"refused without a reason", errors.New("broken"), http.StatusBadRequest, []string{"Verify"}},
+		{"not proved", &provider.SignatureError{Reason: provider.ReasonMismatch}, http.StatusBadRequest,
+			[]string{"Verify", "Verify"}}, // the second time with a line break, to say why
+		{"it cannot be told now", makegood.Errorf(makegood.Unavailable, "The certificate cannot be fetched."), http.StatusServiceUnavailable, []string{"Verify"}},
+		{"broken", errors.New("broken"), http.StatusInternalServerError, []string{"Verify"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			source := &witness{refuse: tt.refuse}

@@ -27,20 +27,24 @@ const (
 type mark [sha256.Size]byte
 
 // markOf hashes the body and the headers that belong to a proof, whatever the provider calls them. A header too many only
-// makes the window miss a repetition.
-func markOf(source string, d provider.Delivery) mark {
+// makes the window miss a repetition. A delivery without any is a ping of a provider who signs nothing: the same words
+// again may tell of something new then, so it has no mark.
+func markOf(source string, d provider.Delivery) (m mark, ok bool) {
+	proof := proofHeaders(d.Header)
+	if len(proof) == 0 {
+		return m, false
+	}
 	h := sha256.New()
 	h.Write([]byte(source))
 	h.Write([]byte{0})
 	h.Write(d.Body)
-	for _, name := range proofHeaders(d.Header) {
+	for _, name := range proof {
 		for _, value := range d.Header[name] {
 			h.Write([]byte("\x00" + name + "\x00" + value))
 		}
 	}
-	var m mark
 	h.Sum(m[:0])
-	return m
+	return m, true
 }
 
 func proofHeaders(header http.Header) []string {

@@ -4,7 +4,7 @@
 //
 // Both are http.Handlers, so they are served by a real listener (demo, drills) or called directly through [Transport]
 // (tests in a synctest bubble). Each has a second door besides its HTTP API: methods that play the customer, the bank and
-// the dashboard ([Stripe.Pay], [Stripe.Refund], [Stripe.Dispute]), and methods that make the world misbehave
+// the dashboard ([Stripe.Pay], [Stripe.Refund], [Stripe.Dispute], [Stripe.Renew]), and methods that make the world misbehave
 // ([Stripe.SetFaults], [Resend.SetFaults]).
 //
 // Stored times come from the Now of the options; waiting (retries, latency) is plain time, so that a synctest bubble can

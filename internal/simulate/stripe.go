@@ -44,26 +44,29 @@ type StripeOptions struct {
 }
 
 // Stripe is a pretend Stripe account that remembers what it was told: catalogue, sessions, payments, refunds, disputes,
-// events and webhook endpoints. It is an http.Handler with the API under /v1/, hosted payment pages under /pay/ and an
+// subscriptions, invoices, events and webhook endpoints. It is an http.Handler with the API under /v1/, hosted payment pages under /pay/ and an
 // overview at /. All methods may be called from several goroutines at once.
 type Stripe struct {
 	options  StripeOptions
 	livemode bool
 	handler  http.Handler
 
-	mu        sync.Mutex
-	faults    Faults
-	keys      keyStore
-	prices    ledger[*Price]
-	sessions  ledger[*Session]
-	open      sessionsByExpiry
-	intents   ledger[*intent]
-	charges   ledger[*charge]
-	refunds   ledger[*refund]
-	disputes  ledger[*dispute]
-	events    ledger[*event]
-	endpoints ledger[*endpoint]
-	courier   courier
+	mu              sync.Mutex
+	faults          Faults
+	keys            keyStore
+	prices          ledger[*Price]
+	sessions        ledger[*Session]
+	open            sessionsByExpiry
+	intents         ledger[*intent]
+	charges         ledger[*charge]
+	refunds         ledger[*refund]
+	disputes        ledger[*dispute]
+	subscriptions   ledger[*subscription]
+	invoices        ledger[*invoice]
+	invoicePayments ledger[*invoice] // by inpay_…; each invoice has one
+	events          ledger[*event]
+	endpoints       ledger[*endpoint]
+	courier         courier
 }
 
 var _ http.Handler = (*Stripe)(nil)
@@ -143,6 +146,15 @@ func (s *Stripe) routes() http.Handler {
 		"GET /v1/refunds/{id}":                      s.retrieveRefund,
 		"GET /v1/disputes":                          s.listDisputes,
 		"GET /v1/disputes/{id}":                     s.retrieveDispute,
+		"GET /v1/subscriptions":                     s.listSubscriptions,
+		"GET /v1/subscriptions/{id}":                s.retrieveSubscription,
+		"POST /v1/subscriptions/{id}":               s.updateSubscription,
+		"DELETE /v1/subscriptions/{id}":             s.cancelSubscription,
+		"GET /v1/invoices":                          s.listInvoices,
+		"GET /v1/invoices/{id}":                     s.retrieveInvoice,
+		"GET /v1/invoices/{id}/lines":               s.listInvoiceLines,
+		"GET /v1/invoice_payments":                  s.listInvoicePayments,
+		"GET /v1/invoice_payments/{id}":             s.retrieveInvoicePayment,
 		"GET /v1/events":                            s.listEvents,
 		"GET /v1/events/{id}":                       s.retrieveEvent,
 		"POST /v1/webhook_endpoints":                s.createEndpoint,

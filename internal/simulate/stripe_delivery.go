@@ -287,6 +287,9 @@ func (s *Stripe) carry(ctx context.Context, a *attempt) {
 // parcel is the request of an attempt, signed anew; false if the endpoint is deleted or disabled by now.
 func (s *Stripe) parcel(ctx context.Context, a *attempt) (*http.Request, bool) {
 	to, body := a.delivery.endpoint, a.delivery.event.body
+	if to.isThin {
+		body = a.delivery.event.thin(s.livemode)
+	}
 	if to.isDeleted || to.IsDisabled {
 		return nil, false
 	}

@@ -15,10 +15,12 @@ type dispute struct {
 }
 
 // isFormal tells a dispute, which takes the money away, from an inquiry (warning_…), which only asks.
-func (d *dispute) isFormal() bool { return !strings.HasPrefix(d.Status, "warning_") }
+func (d *dispute) isFormal() bool {
+	return !strings.HasPrefix(d.Status, "warning_") && d.Status != "prevented"
+}
 
 func (d *dispute) isOpen() bool {
-	return d.Status == "needs_response" || d.Status == "warning_needs_response"
+	return strings.HasSuffix(d.Status, "needs_response") || strings.HasSuffix(d.Status, "under_review")
 }
 
 // isRefundable is false while the money is, or stays, with the bank.
@@ -63,28 +65,71 @@ func (s *Stripe) openDispute(paymentIntent, status string) (string, error) {
 func (s *Stripe) CloseDispute(id string, won bool) error {
 	s.begin()
 	defer s.mu.Unlock()
-	d, ok := s.disputes.get(id)
-	if !ok {
-		return fmt.Errorf("%w: dispute %s", ErrUnknown, id)
+	d, problem := s.openDisputeOf(id)
+	if problem != nil {
+		return problem
 	}
-	if !d.isOpen() {
-		return fmt.Errorf("%w: dispute %s is %s", ErrState, id, d.Status)
-	}
-	isReinstated := won && d.isFormal()
 	switch {
 	case !won:
-		d.Status = "lost"
+		s.moveDispute(d, "lost")
 	case d.isFormal():
-		d.Status = "won"
+		s.moveDispute(d, "won")
 	default:
-		d.Status = "warning_closed"
+		s.moveDispute(d, "warning_closed")
 	}
-	var changes []change
-	if isReinstated {
-		changes = append(changes, change{"charge.dispute.funds_reinstated", s.showDispute(d)})
-	}
-	s.emit(origin{}, append(changes, change{"charge.dispute.closed", s.showDispute(d)})...)
 	return nil
+}
+
+// disputeStatuses are Stripe's, and whether the dispute is over with them.
+var disputeStatuses = map[string]bool{
+	"warning_needs_response": false, "warning_under_review": false, "needs_response": false, "under_review": false,
+	"warning_closed": true, "prevented": true, "won": true, "lost": true,
+}
+
+// MoveDispute gives an open dispute another of Stripe's statuses: evidence was sent (under_review), an inquiry became
+// formal (needs_response), it was settled before it became one (prevented). It delivers charge.dispute.updated or
+// charge.dispute.closed, and charge.dispute.funds_withdrawn or charge.dispute.funds_reinstated when money moves.
+func (s *Stripe) MoveDispute(id, status string) error {
+	s.begin()
+	defer s.mu.Unlock()
+	d, problem := s.openDisputeOf(id)
+	if problem != nil {
+		return problem
+	}
+	if _, ok := disputeStatuses[status]; !ok {
+		return fmt.Errorf("%w: dispute %s cannot be %s", ErrState, id, status)
+	}
+	s.moveDispute(d, status)
+	return nil
+}
+
+func (s *Stripe) openDisputeOf(id string) (*dispute, error) {
+	d, ok := s.disputes.get(id)
+	if !ok {
+		return nil, fmt.Errorf("%w: dispute %s", ErrUnknown, id)
+	}
+	if !d.isOpen() {
+		return nil, fmt.Errorf("%w: dispute %s is %s", ErrState, id, d.Status)
+	}
+	return d, nil
+}
+
+func (s *Stripe) moveDispute(d *dispute, status string) {
+	wasFormal := d.isFormal()
+	d.Status = status
+	object := s.showDispute(d)
+	var changes []change
+	if !wasFormal && d.isFormal() {
+		changes = append(changes, change{"charge.dispute.funds_withdrawn", object})
+	}
+	if wasFormal && status == "won" {
+		changes = append(changes, change{"charge.dispute.funds_reinstated", object})
+	}
+	last := "charge.dispute.updated"
+	if disputeStatuses[status] {
+		last = "charge.dispute.closed"
+	}
+	s.emit(origin{}, append(changes, change{last, object})...)
 }
 
 // disputeExpansions may be asked for and stay ids.

@@ -14,6 +14,7 @@ type endpoint struct {
 	Metadata             map[string]string
 	Created              time.Time
 	IsDisabled           bool
+	isThin               bool // it gets thin events: ids only
 	secrets              []string
 	isDeleted            bool
 }
@@ -28,6 +29,16 @@ func (s *Stripe) AddWebhookEndpoint(url string, secrets ...string) string {
 	now := s.begin()
 	defer s.mu.Unlock()
 	e := &endpoint{URL: url, Events: []string{"*"}, secrets: slices.Clone(secrets)}
+	s.addEndpoint(e, now)
+	return e.ID
+}
+
+// AddThinDestination lets all events be delivered to url as thin events (v2.core.event), which carry ids only; the
+// receiver fetches the object. Otherwise it is AddWebhookEndpoint.
+func (s *Stripe) AddThinDestination(url string, secrets ...string) string {
+	now := s.begin()
+	defer s.mu.Unlock()
+	e := &endpoint{URL: url, Events: []string{"*"}, secrets: slices.Clone(secrets), isThin: true}
 	s.addEndpoint(e, now)
 	return e.ID
 }

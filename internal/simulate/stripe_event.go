@@ -44,6 +44,7 @@ type event struct {
 	id, kind   string
 	created    time.Time
 	body       []byte
+	related    related
 	pendingAt  int // where the digits of pending_webhooks begin
 	pendingEnd int
 	deliveries []*delivery
@@ -90,6 +91,7 @@ func (s *Stripe) makeEvent(ch change, from origin, now time.Time) *event {
 		panic("simulate: event " + ch.kind + ": " + err.Error()) // a RawMessage of Emit that is not JSON
 	}
 	e := &event{id: s.id("evt_1", 23), kind: ch.kind, created: now}
+	_ = json.Unmarshal(object, &e.related) // an object of Emit without an id is about nothing
 	for _, to := range s.endpoints.items {
 		if to.wants(ch.kind) {
 			e.deliveries = append(e.deliveries, &delivery{event: e, endpoint: to})

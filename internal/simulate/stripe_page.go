@@ -157,7 +157,7 @@ func (s *Stripe) row(session *Session) sessionRow {
 	if session.Customer != nil {
 		row.Email = session.Customer.Email
 	}
-	pi, isPaid := s.intents.get(session.PaymentIntent)
+	pi, isPaid := s.intents.get(session.intentID)
 	switch {
 	case session.Status == "open":
 		row.Actions = []sessionAct{{"expire", "Expire"}}
@@ -166,6 +166,10 @@ func (s *Stripe) row(session *Session) sessionRow {
 		row.Actions = []sessionAct{{"settle", "Money arrives"}, {"fail", "Money fails"}}
 	case pi.Status == "succeeded":
 		row.Actions = actsOnCharge(pi.charge)
+	}
+	if sub, ok := s.subscriptions.get(session.Subscription); ok && sub.isRunning() {
+		row.Actions = append(row.Actions, sessionAct{"renew", "Renew"}, sessionAct{"failrenewal", "Renewal fails"},
+			sessionAct{"cancel", "Cancel"}, sessionAct{"cancellater", "Cancel at period end"})
 	}
 	return row
 }
@@ -209,13 +213,19 @@ func (s *Stripe) act(session Session, name string) error {
 	case "settle", "fail":
 		return s.SettleDelayed(session.ID, name == "settle")
 	case "refund":
-		_, err = s.Refund(session.PaymentIntent, 0)
+		_, err = s.Refund(session.intentID, 0)
 	case "failrefund":
-		return s.FailRefund(s.latestRefund(session.PaymentIntent))
+		return s.FailRefund(s.latestRefund(session.intentID))
 	case "dispute":
-		_, err = s.Dispute(session.PaymentIntent)
+		_, err = s.Dispute(session.intentID)
+	case "renew":
+		_, err = s.Renew(session.Subscription)
+	case "failrenewal":
+		_, err = s.FailRenewal(session.Subscription)
+	case "cancel", "cancellater":
+		return s.CancelSubscription(session.Subscription, name == "cancellater")
 	case "win", "lose":
-		return s.CloseDispute(s.latestDispute(session.PaymentIntent), name == "win")
+		return s.CloseDispute(s.latestDispute(session.intentID), name == "win")
 	default:
 		return fmt.Errorf("%w: %s", ErrUnknown, name)
 	}

@@ -76,6 +76,9 @@ func (s *Stripe) Pay(sessionID string, c Customer, options ...PayOption) error {
 
 // pay changes the session and returns what changed, in order.
 func (s *Stripe) pay(session *Session, c Customer, p payment, now time.Time) []change {
+	if session.Mode == "subscription" && session.AmountTotal > 0 {
+		return s.subscribe(session, c, p, now)
+	}
 	if session.AmountTotal == 0 {
 		complete(session, c, "no_payment_required")
 		return []change{{"checkout.session.completed", s.showSession(session, nil)}}
@@ -89,7 +92,6 @@ func (s *Stripe) pay(session *Session, c Customer, p payment, now time.Time) []c
 	case p.isDelayed:
 		pi.Status, ch.Status = "processing", "pending"
 		complete(session, c, "unpaid")
-		session.PaymentIntent = pi.ID
 		return []change{
 			{"charge.pending", s.showCharge(ch)},
 			{"payment_intent.processing", s.showIntent(pi, nil)},
@@ -97,7 +99,6 @@ func (s *Stripe) pay(session *Session, c Customer, p payment, now time.Time) []c
 		}
 	default:
 		complete(session, c, "paid")
-		session.PaymentIntent = pi.ID
 		return append(s.succeed(pi), change{"checkout.session.completed", s.showSession(session, nil)})
 	}
 }
@@ -116,14 +117,22 @@ func (s *Stripe) succeed(pi *intent) []change {
 
 // intentOf returns the intent of a session, which an earlier declined attempt may already have made.
 func (s *Stripe) intentOf(session *Session, now time.Time) *intent {
-	if pi, ok := s.intents.get(session.PaymentIntent); ok {
+	if pi, ok := s.intents.get(session.intentID); ok {
 		return pi
 	}
+	pi := s.newIntent(session, session.AmountTotal, now)
+	session.intentID = pi.ID
+	if session.Mode != "subscription" {
+		session.PaymentIntent = pi.ID
+	}
+	return pi
+}
+
+func (s *Stripe) newIntent(session *Session, amount int64, now time.Time) *intent {
 	pi := &intent{
-		ID: s.id("pi_3", 23), Amount: session.AmountTotal, Currency: session.Currency, Created: now,
+		ID: s.id("pi_3", 23), Amount: amount, Currency: session.Currency, Created: now,
 		Metadata: session.intentMetadata, session: session,
 	}
-	session.PaymentIntent = pi.ID
 	s.intents.add(pi.ID, pi)
 	return pi
 }
@@ -150,13 +159,17 @@ func (s *Stripe) SettleDelayed(sessionID string, ok bool) error {
 	if !known {
 		return fmt.Errorf("%w: session %s", ErrUnknown, sessionID)
 	}
-	pi, known := s.intents.get(session.PaymentIntent)
+	pi, known := s.intents.get(session.intentID)
 	if !known || pi.Status != "processing" {
 		return fmt.Errorf("%w: session %s awaits no payment", ErrState, sessionID)
 	}
 	if ok {
 		session.PaymentStatus = "paid"
-		s.emit(origin{}, append(s.succeed(pi), change{"checkout.session.async_payment_succeeded", s.showSession(session, nil)})...)
+		changes := append(s.succeed(pi), change{"checkout.session.async_payment_succeeded", s.showSession(session, nil)})
+		if i, isInvoiced := s.invoices.get(session.Invoice); isInvoiced {
+			changes = append(changes, s.settleInvoice(i)...)
+		}
+		s.emit(origin{}, changes...)
 		return nil
 	}
 	pi.Status, pi.charge.Status = "requires_payment_method", "failed"
@@ -201,7 +214,7 @@ func (s *Stripe) listIntents(c *call) (any, *apiError) {
 }
 
 func (s *Stripe) retrieveCharge(c *call) (any, *apiError) {
-	c.expansion("", chargeExpansions...)
+	expand := c.expansion("", chargeExpansions...)
 	if problem := c.form.check(); problem != nil {
 		return nil, problem
 	}
@@ -209,7 +222,11 @@ func (s *Stripe) retrieveCharge(c *call) (any, *apiError) {
 	if !ok {
 		return nil, noSuch("charge", c.id(), "id")
 	}
-	return s.showCharge(ch), nil
+	object := s.showCharge(ch)
+	if expand["refunds"] {
+		object.Refunds = s.showRefunds(ch)
+	}
+	return object, nil
 }
 
 func (s *Stripe) listCharges(c *call) (any, *apiError) {

@@ -1,7 +1,7 @@
 package simulate
 
-// chargeExpansions may be asked for and stay ids: nothing stands behind them here.
-var chargeExpansions = []string{"customer", "invoice", "balance_transaction"}
+// chargeExpansions may be asked for. All but the refunds stay ids: nothing stands behind them here.
+var chargeExpansions = []string{"customer", "invoice", "balance_transaction", "refunds"}
 
 type address struct {
 	City       *string `json:"city"`
@@ -150,6 +150,7 @@ type chargeObject struct {
 	ReceiptNumber                 any               `json:"receipt_number"`
 	ReceiptURL                    any               `json:"receipt_url"`
 	Refunded                      bool              `json:"refunded"`
+	Refunds                       any               `json:"refunds,omitempty"`
 	Review                        any               `json:"review"`
 	Shipping                      any               `json:"shipping"`
 	Source                        any               `json:"source"`

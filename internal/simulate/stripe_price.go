@@ -16,6 +16,8 @@ type Price struct {
 	// Currency is three lower-case letters, UnitAmount is in its minor unit.
 	Currency   string
 	UnitAmount int64
+	// Interval is day, week, month or year for the price of a subscription, and empty for one that is paid once.
+	Interval string
 	// Metadata belongs to the price, ProductMetadata to the product.
 	Metadata, ProductMetadata map[string]string
 
@@ -86,6 +88,10 @@ func (s *Stripe) showPrice(p *Price, withProduct bool) priceObject {
 		Currency: p.Currency, Livemode: s.livemode, Metadata: p.Metadata, Product: p.ProductID,
 		TaxBehavior: "unspecified", Type: "one_time", UnitAmount: p.UnitAmount,
 		UnitAmountDecimal: strconv.FormatInt(p.UnitAmount, 10),
+	}
+	if p.Interval != "" {
+		object.Type = "recurring"
+		object.Recurring = map[string]any{"interval": p.Interval, "interval_count": 1, "meter": nil, "trial_period_days": nil, "usage_type": "licensed"}
 	}
 	if withProduct {
 		object.Product = map[string]any{

@@ -9,7 +9,7 @@ import (
 type refund struct {
 	ID            string
 	Amount        int64
-	Status        string // succeeded, failed
+	Status        string // pending, requires_action, succeeded, failed, canceled
 	Reason        string
 	FailureReason string
 	Created       time.Time
@@ -33,6 +33,38 @@ func (s *Stripe) Refund(paymentIntent string, amount int64) (refundID string, er
 	return re.ID, nil
 }
 
+// RefundPending is a refund that takes its time, as one to a bank account does: it is pending, and counts in the charge's
+// amount_refunded already. SettleRefund says what becomes of it.
+func (s *Stripe) RefundPending(paymentIntent string, amount int64) (refundID string, err error) {
+	now := s.begin()
+	defer s.mu.Unlock()
+	ch, problem := s.chargeToRefund(paymentIntent)
+	if problem != nil {
+		return "", problem.asError()
+	}
+	re, problem := s.refund(ch, amount, refundDetails{status: "pending"}, origin{}, now)
+	if problem != nil {
+		return "", problem.asError()
+	}
+	return re.ID, nil
+}
+
+// SettleRefund gives a refund that is not over its next status: requires_action, succeeded, failed or canceled. It
+// delivers refund.updated and charge.refund.updated, and refund.failed when it fails.
+func (s *Stripe) SettleRefund(refundID, status string) error {
+	s.begin()
+	defer s.mu.Unlock()
+	re, ok := s.refunds.get(refundID)
+	if !ok {
+		return fmt.Errorf("%w: refund %s", ErrUnknown, refundID)
+	}
+	if re.Status != "pending" && re.Status != "requires_action" {
+		return fmt.Errorf("%w: refund %s is %s", ErrState, refundID, re.Status)
+	}
+	s.settleRefund(re, status)
+	return nil
+}
+
 // FailRefund lets a refund that had succeeded fail, as happens when the customer's card is gone: the money counts as
 // not refunded again, and refund.updated, refund.failed and charge.refund.updated are delivered.
 func (s *Stripe) FailRefund(refundID string) error {
@@ -45,11 +77,24 @@ func (s *Stripe) FailRefund(refundID string) error {
 	if re.Status != "succeeded" {
 		return fmt.Errorf("%w: refund %s is %s", ErrState, refundID, re.Status)
 	}
-	re.Status, re.FailureReason = "failed", "expired_or_canceled_card"
-	re.charge.AmountRefunded -= re.Amount
-	object := s.showRefund(re)
-	s.emit(origin{}, change{"refund.updated", object}, change{"refund.failed", object}, change{"charge.refund.updated", object})
+	s.settleRefund(re, "failed")
 	return nil
+}
+
+func (s *Stripe) settleRefund(re *refund, status string) {
+	re.Status = status
+	if status == "failed" {
+		re.FailureReason = "expired_or_canceled_card"
+	}
+	if status == "failed" || status == "canceled" {
+		re.charge.AmountRefunded -= re.Amount
+	}
+	object := s.showRefund(re)
+	changes := []change{{"refund.updated", object}}
+	if status == "failed" {
+		changes = append(changes, change{"refund.failed", object})
+	}
+	s.emit(origin{}, append(changes, change{"charge.refund.updated", object})...)
 }
 
 // asError is the problem for a caller who did not come through HTTP.
@@ -61,6 +106,7 @@ func (e *apiError) asError() error {
 }
 
 type refundDetails struct {
+	status   string // succeeded by default
 	reason   string
 	metadata map[string]string
 }
@@ -81,8 +127,9 @@ func (s *Stripe) refund(ch *charge, amount int64, d refundDetails, from origin, 
 		return nil, outcome("", "amount", fmt.Sprintf("Refund amount (%d %s) is greater than unrefunded amount on charge (%d %s)",
 			amount, ch.Currency, left, ch.Currency))
 	}
+	setDefault(&d.status, "succeeded")
 	re := &refund{
-		ID: s.id("re_3", 23), Amount: amount, Status: "succeeded", Reason: d.reason, Created: now,
+		ID: s.id("re_3", 23), Amount: amount, Status: d.status, Reason: d.reason, Created: now,
 		Metadata: ownMap(d.metadata), charge: ch,
 	}
 	s.refunds.add(re.ID, re)
@@ -112,7 +159,7 @@ func (s *Stripe) createRefund(c *call) (any, *apiError) {
 	if problem != nil {
 		return nil, problem
 	}
-	re, problem := s.refund(ch, amount, refundDetails{reason, metadata}, c.origin(), c.now)
+	re, problem := s.refund(ch, amount, refundDetails{reason: reason, metadata: metadata}, c.origin(), c.now)
 	if problem != nil {
 		return nil, problem
 	}
@@ -153,6 +200,16 @@ func (s *Stripe) listRefunds(c *call) (any, *apiError) {
 	}
 	return pageOf(c, &s.refunds, func(re *refund) time.Time { return re.Created }, match,
 		func(re *refund) any { return s.showRefund(re) })
+}
+
+// showRefunds is the list inside an expanded charge, newest first and cut like any other.
+func (s *Stripe) showRefunds(ch *charge) listObject {
+	found, hasMore := s.refunds.page(cursor{limit: pageSizeDefault}, func(re *refund) bool { return re.charge == ch })
+	list := listObject{Object: "list", Data: []any{}, HasMore: hasMore, URL: "/v1/charges/" + ch.ID + "/refunds"}
+	for _, re := range found {
+		list.Data = append(list.Data, s.showRefund(re))
+	}
+	return list
 }
 
 type refundObject struct {

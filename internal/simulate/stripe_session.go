@@ -25,10 +25,13 @@ type Session struct {
 	CustomerEmail string
 	Customer      *Customer
 	// PaymentIntent is pi_…, empty until the customer first tries to pay, and for ever if there is nothing to pay.
-	PaymentIntent     string
-	ClientReferenceID string
-	Metadata          map[string]string
-	LineItems         []LineItem
+	PaymentIntent string
+	// Subscription (sub_…) and Invoice (in_…) are those of a completed session in subscription mode. Its payment belongs to
+	// the invoice, so PaymentIntent stays empty, as at Stripe.
+	Subscription, Invoice string
+	ClientReferenceID     string
+	Metadata              map[string]string
+	LineItems             []LineItem
 	// SuccessURL may contain {CHECKOUT_SESSION_ID}. URL is the hosted page, empty once the session is no longer open.
 	SuccessURL, CancelURL, URL string
 	// PaymentLink is plink_… if the session came from one.
@@ -36,6 +39,7 @@ type Session struct {
 	Created, ExpiresAt time.Time
 	Livemode           bool
 
+	intentID          string // PaymentIntent, or the one of the first invoice
 	intentMetadata    map[string]string
 	intentDescription string
 	paymentMethods    []string
@@ -364,7 +368,11 @@ func readPriceData(f *form) Price {
 		p.Product, p.ProductMetadata = product.required("name"), product.metadata("metadata")
 		product.accept("description", "images", "tax_code", "unit_label")
 	}
-	f.accept("recurring", "tax_behavior")
+	if recurring := f.field("recurring"); recurring != nil {
+		p.Interval = recurring.oneOf("interval", "day", "week", "month", "year")
+		recurring.accept("interval_count")
+	}
+	f.accept("tax_behavior")
 	return p
 }
 
@@ -433,7 +441,8 @@ func (s *Stripe) listSessions(c *call) (any, *apiError) {
 	intentID, link := f.text("payment_intent"), f.text("payment_link")
 	status := f.oneOf("status", "open", "complete", "expired")
 	email := f.field("customer_details").text("email")
-	strangers := f.text("customer") != "" || f.text("subscription") != "" // we have neither, so nothing matches
+	subscriptionID := f.text("subscription")
+	strangers := f.text("customer") != "" // all our customers are guests, so nothing matches
 	from := &s.sessions
 	if pi, ok := s.intents.get(intentID); ok { // the one session of an intent is found without a search
 		from = &ledger[*Session]{}
@@ -442,6 +451,7 @@ func (s *Stripe) listSessions(c *call) (any, *apiError) {
 	match := func(session *Session) bool {
 		return !strangers &&
 			(intentID == "" || session.PaymentIntent == intentID) &&
+			(subscriptionID == "" || session.Subscription == subscriptionID) &&
 			(link == "" || session.PaymentLink == link) &&
 			(status == "" || session.Status == status) &&
 			(email == "" || session.Customer != nil && session.Customer.Email == email)

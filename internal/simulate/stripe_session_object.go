@@ -115,6 +115,9 @@ func (s *Stripe) showSession(session *Session, expand map[string]bool) sessionOb
 	if session.PaymentIntent != "" {
 		object.PaymentIntent = s.showIntentOrID(session.PaymentIntent, innerExpansion(expand, "payment_intent"))
 	}
+	if session.Subscription != "" {
+		object.Subscription, object.Invoice, object.PaymentMethodCollection = session.Subscription, session.Invoice, "always"
+	}
 	if expand["line_items"] {
 		object.LineItems = s.showLineItems(session, expand["line_items.data.price.product"])
 	}

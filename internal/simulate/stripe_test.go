@@ -420,6 +420,7 @@ func TestOverviewButtons(t *testing.T) {
 	t.Parallel()
 	a := newAccount(t, StripeOptions{})
 	open, paid, delayed := a.CreateSession(oneExam()).ID, mustPay(t, a.Stripe).ID, mustPay(t, a.Stripe, Delayed()).ID
+	subscribed, ended := mustSubscribe(t, a.Stripe).ID, mustSubscribe(t, a.Stripe).ID
 	browser := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for _, tt := range []struct {
 		session, act string
@@ -427,6 +428,9 @@ func TestOverviewButtons(t *testing.T) {
 	}{
 		{open, "expire", 303}, {open, "expire", 409}, {delayed, "settle", 303}, {delayed, "refund", 303}, {delayed, "failrefund", 303},
 		{delayed, "failrefund", 409}, {paid, "dispute", 303}, {paid, "refund", 409}, {paid, "win", 303}, {paid, "refund", 303},
+		{subscribed, "renew", 303}, {subscribed, "failrenewal", 303}, {subscribed, "renew", 303}, {subscribed, "refund", 303},
+		{subscribed, "dispute", 303}, {subscribed, "lose", 303}, {subscribed, "cancellater", 303}, {subscribed, "renew", 303},
+		{subscribed, "renew", 409}, {ended, "cancel", 303}, {ended, "cancel", 409}, {paid, "renew", 409},
 		{paid, "dance", 409}, {"cs_none", "refund", 404},
 	} {
 		if got := do(t, browser, "POST", a.URL+"/world/sessions/"+tt.session+"/"+tt.act, "", ""); got.Status != tt.want {

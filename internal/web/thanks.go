@@ -14,12 +14,13 @@ import (
 type Thanks struct {
 	Pages *Pages
 	// Purchase makes good what a session paid for, see api.Shop.Purchase.
-	Purchase func(ctx context.Context, sessionID string) (api.Purchase, error)
+	Purchase func(ctx context.Context, source, sessionID string) (api.Purchase, error)
 }
 
 // Show answers GET /thanks?session_id=.
 func (t *Thanks) Show(w http.ResponseWriter, r *http.Request) error {
-	purchase, err := t.Purchase(r.Context(), r.URL.Query().Get("session_id"))
+	source, sessionID := api.SessionOf(r)
+	purchase, err := t.Purchase(r.Context(), source, sessionID)
 	switch {
 	case err == nil:
 		t.Pages.render(w, http.StatusOK, "thanks.html", thanksPage{Purchase: purchase})

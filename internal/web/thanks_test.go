@@ -26,7 +26,7 @@ func purchase() api.Purchase {
 func show(t *testing.T, p api.Purchase, err error) *httptest.ResponseRecorder {
 	t.Helper()
 	var asked string
-	thanks := &web.Thanks{Pages: web.NewPages(slog.New(slog.DiscardHandler)), Purchase: func(_ context.Context, sessionID string) (api.Purchase, error) {
+	thanks := &web.Thanks{Pages: web.NewPages(slog.New(slog.DiscardHandler)), Purchase: func(_ context.Context, _, sessionID string) (api.Purchase, error) {
 		asked = sessionID
 		return p, err
 	}}

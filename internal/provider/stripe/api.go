@@ -21,7 +21,7 @@ import (
 // even when the customer was shown another one (Stripe, changelog of Basil), which is what prices are compared with.
 const APIVersion = "2025-03-31.basil"
 
-// sessionsPath is the resource that all our calls are about, so that a restricted key needs no other.
+// sessionsPath is the only resource to which we write.
 const sessionsPath = "/v1/checkout/sessions"
 
 // call is one request to the API.
@@ -47,7 +47,7 @@ func (s *Stripe) do(ctx context.Context, c call) (gjson.Result, error) {
 		return gjson.Result{}, makegood.Wrap(err, makegood.ProviderFailed, "Stripe cannot be reached, or did not answer in time.")
 	}
 	if resp.Status != http.StatusOK {
-		return gjson.Result{}, s.refusal(resp)
+		return gjson.Result{}, s.refusal(c.method, resp)
 	}
 	answer, ok := extract.Object(resp.Body)
 	if !ok {
@@ -81,14 +81,14 @@ func (s *Stripe) request(ctx context.Context, c call) (*http.Request, error) {
 
 // refusal makes an error of an answer that is not 200 (Stripe, "Errors"). Of the body it repeats type and code only: the
 // message may contain a part of the key or the customer's address.
-func (s *Stripe) refusal(resp *outbound.Response) error {
+func (s *Stripe) refusal(method string, resp *outbound.Response) error {
 	told := fmt.Sprintf("status %d, type %s, code %s, request %s", resp.Status,
 		word(gjson.GetBytes(resp.Body, "error.type")), word(gjson.GetBytes(resp.Body, "error.code")), requestID(resp))
 	switch status := resp.Status; {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return makegood.Errorf(makegood.Unavailable,
 			"Stripe refuses the API key of source %s: it is wrong, expired, of another mode, or lacks a permission (%s).", s.name, told)
-	case status == http.StatusNotFound:
+	case status == http.StatusNotFound || status == http.StatusBadRequest && method == http.MethodGet && isMissing(resp):
 		return makegood.Errorf(makegood.NotFound, "Stripe does not know it (%s).", told)
 	case status == http.StatusTooManyRequests:
 		wait, ok := outbound.RetryAfter(resp.Header, s.now())
@@ -103,6 +103,12 @@ func (s *Stripe) refusal(resp *outbound.Response) error {
 		return &makegood.Permanent{Err: makegood.Errorf(makegood.ProviderFailed, "Stripe rejects our request (%s).", told)}
 	}
 	return makegood.Errorf(makegood.ProviderFailed, "Stripe answered with an error (%s).", told)
+}
+
+// isMissing reports whether Stripe says that an object is not there. It does so with 404 when the object was asked for,
+// and with 400 when it was only a filter of a list.
+func isMissing(resp *outbound.Response) bool {
+	return gjson.GetBytes(resp.Body, "error.code").Str == "resource_missing"
 }
 
 // shortWord is what Stripe's error types, codes and request ids are made of.
@@ -134,31 +140,10 @@ func (s *Stripe) retrieve(ctx context.Context, id string) (session, error) {
 	}
 	t := readSession(answer)
 	if answer.Get("line_items.has_more").Type == gjson.True {
-		t.items, err = s.moreItems(ctx, path, answer.Get("line_items.data").Array())
+		// More than makegood.LinesMax are not needed: settling refuses them.
+		t.items, err = s.rest(ctx, path+"/line_items", url.Values{}, answer.Get("line_items.data").Array(), makegood.LinesMax)
 	}
 	return t, err
-}
-
-// moreItems pages through the line items after the first ones. It stops when there are more than makegood.LinesMax,
-// which settling refuses, so it makes at most two calls as long as Stripe fills its pages.
-func (s *Stripe) moreItems(ctx context.Context, path string, items []gjson.Result) ([]gjson.Result, error) {
-	for more := true; more && len(items) <= makegood.LinesMax; {
-		query := url.Values{"limit": {fmt.Sprint(linePageSize)}}
-		if len(items) > 0 {
-			query.Set("starting_after", extract.Identifier(items[len(items)-1].Get("id")))
-		}
-		page, err := s.do(ctx, call{method: http.MethodGet, path: path + "/line_items", query: query})
-		if err != nil {
-			return nil, err
-		}
-		added := page.Get("data").Array()
-		more = page.Get("has_more").Type == gjson.True
-		if more && len(added) == 0 {
-			return nil, makegood.Errorf(makegood.ProviderFailed, "Stripe says that there are more line items, and gives none.")
-		}
-		items = append(items, added...)
-	}
-	return items, nil
 }
 
 // Ask returns what Stripe says of a session right now, by the same rules as Interpret. It has no time of its own, because

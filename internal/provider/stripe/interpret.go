@@ -13,40 +13,42 @@ import (
 	"github.com/makegood/makegood/internal/provider/extract"
 )
 
-// The types of event that change an order.
+// The types that are not read by their family. Snapshot events of any version use these names.
 const (
-	typeCompleted      = "checkout.session.completed"
-	typeAsyncSucceeded = "checkout.session.async_payment_succeeded"
-	typeAsyncFailed    = "checkout.session.async_payment_failed"
-	typeExpired        = "checkout.session.expired"
+	typeChargeRefunded      = "charge.refunded"
+	typeChargeRefundUpdated = "charge.refund.updated" // the older twin of refund.updated
+	typeInvoicePaid         = "invoice.paid"
+	typeInvoiceSucceeded    = "invoice.payment_succeeded" // the older twin of invoice.paid
+	typeInvoicePaymentPaid  = "invoice_payment.paid"
+	typeSubscriptionDeleted = "customer.subscription.deleted"
+	typeDisputeClosed       = "charge.dispute.closed"
 )
 
-// What a session says of its payment (Stripe's OpenAPI, checkout.session, payment_status).
+// The families of types that are read by the state of their object, whatever the rest of the name says, so that a name
+// that Stripe adds next year is read as well.
 const (
-	statusPaid      = "paid"
-	statusUnpaid    = "unpaid"
-	statusNoPayment = "no_payment_required"
+	familyRefund       = "refund."
+	familyDispute      = "charge.dispute."
+	familySubscription = "customer.subscription."
 )
 
-// The other words of a session that decide something (the same schema, mode and status).
-const (
-	modePayment    = "payment"
-	modeSetup      = "setup"
-	statusComplete = "complete"
-)
-
-const noteSetup = "The session saved a payment method and sold nothing."
-
-// Interpret turns a kept event into facts. payment_status decides what happened, not the type of the event: a completed
-// checkout may be unpaid for days (Stripe, "Fulfill orders").
+// Interpret turns a kept event into facts. The state of the object decides what happened, not the type of the event: a
+// completed checkout may be unpaid for days, and a refund that succeeded may fail later (Stripe, "Fulfill orders" and
+// "Refund and cancel payments").
 //
-//   - Paid gives FactPaid with lines. "No payment required" is paid with an amount of zero when a payment session says so
-//     and its total is zero: a coupon of 100 %. In a subscription it is a trial, which sells nothing yet.
-//   - A completed but unpaid session gives FactAwaiting, a failed payment FactFailed, a session that ran out FactExpired.
-//   - Whatever the body does not tell or tells with two tongues is asked from the API, and then the API's answer is read
-//     by the same rules in place of the body. An answer that contradicts what the event says of the money is an error
-//     worth a retry, and in the end a dead letter: somebody may have paid.
-//   - Everything else gives no facts and a note: other types, other modes, other accounts, bodies that cannot be read.
+//   - A session gives FactPaid with lines, FactAwaiting, FactFailed or FactExpired. "No payment required" is paid with an
+//     amount of zero when a payment session says so and its total is zero: a coupon of 100 %. In a subscription it is a
+//     trial, which sells nothing yet. A payment intent is a signal only: its session is asked for its state.
+//   - A refund gives FactRefunded or FactRefundFailed, and charge.refunded gives one of them for each refund of the charge.
+//   - A dispute gives FactDisputed, FactDisputeWon or FactDisputeLost. An inquiry gives nothing: no money has moved.
+//   - A paid invoice of a subscription gives FactRenewed, and a subscription that is over gives FactEnded.
+//
+// Facts of a session name it. The others cannot, because Stripe's objects do not: they name payment and references.
+//
+// Whatever the body does not tell or tells with two tongues is asked from the API, and then the API's answer is read by
+// the same rules in place of the body. An answer that contradicts what the event says of the money is an error worth a
+// retry, and in the end a dead letter: somebody may have paid. Everything else gives no facts and a note: other types,
+// other modes, other accounts, bodies that cannot be read.
 func (s *Stripe) Interpret(ctx context.Context, event makegood.Event) (provider.Reading, error) {
 	top := readEnvelope(event.Payload)
 	if note := s.notOurs(event, top); note != "" {
@@ -55,9 +57,24 @@ func (s *Stripe) Interpret(ctx context.Context, event makegood.Event) (provider.
 	if top.isThin() {
 		return s.interpretThin(ctx, event, top)
 	}
-	switch event.Type {
-	case typeCompleted, typeAsyncSucceeded, typeAsyncFailed, typeExpired:
+	told := object{json: top.subject()}
+	switch kind := event.Type; {
+	case kind == typeCompleted, kind == typeAsyncSucceeded, kind == typeAsyncFailed, kind == typeExpired:
 		return s.interpretSession(ctx, event, readSession(top.subject()))
+	case isSignal(kind):
+		return s.interpretIntent(ctx, event, told)
+	case strings.HasPrefix(kind, familyRefund), kind == typeChargeRefundUpdated:
+		return s.interpretRefund(ctx, event, told)
+	case kind == typeChargeRefunded:
+		return s.interpretCharge(ctx, event, told)
+	case strings.HasPrefix(kind, familyDispute):
+		return s.interpretDispute(ctx, event, told)
+	case kind == typeInvoicePaid, kind == typeInvoiceSucceeded:
+		return s.interpretInvoice(ctx, event, told)
+	case kind == typeInvoicePaymentPaid:
+		return s.interpretInvoicePayment(ctx, event, told)
+	case strings.HasPrefix(kind, familySubscription):
+		return s.interpretSubscription(ctx, event, told)
 	}
 	return provider.Reading{Note: unhandledNote(event.Type)}, nil
 }
@@ -91,174 +108,17 @@ func accountName(account string) string {
 	return "the account " + account
 }
 
-// families are the types that say something of money that this version does not act on yet.
-var families = []string{"refund.", "charge.", "payment_intent.", "invoice.", "invoice_payment.", "customer.subscription.",
-	"radar.", "review.", "checkout.session."}
-
-func unhandledNote(eventType string) string {
-	for _, family := range families {
-		if strings.HasPrefix(eventType, family) {
-			return eventType + " is kept and shown; this version does not act on it."
-		}
-	}
-	return eventType + " says nothing of an order; it is kept and shown."
-}
-
-// interpretThin fetches the session of a thin event. Thin events carry no state, so the state of the session decides.
-func (s *Stripe) interpretThin(ctx context.Context, event makegood.Event, top envelope) (provider.Reading, error) {
-	id := extract.Identifier(top.related.Get("id"))
-	if extract.Identifier(top.related.Get("type")) != "checkout.session" || id == "" {
-		return provider.Reading{Note: unhandledNote(event.Type)}, nil
-	}
-	t, err := s.retrieve(ctx, id)
-	if err != nil {
-		return provider.Reading{}, unlessOdd(err)
-	}
-	if note := s.notOurSession(t); note != "" {
-		return provider.Reading{Note: note}, nil
-	}
-	return s.reading(event, t, stateOf(t)), nil
-}
-
-// interpretSession reads the body and, if that is not enough, the API.
-func (s *Stripe) interpretSession(ctx context.Context, event makegood.Event, told session) (provider.Reading, error) {
-	if told.id() == "" {
-		return provider.Reading{Note: "The event names no session; it is kept and shown."}, nil
-	}
-	if note := s.notOurSession(told); note != "" {
-		return provider.Reading{Note: note}, nil
-	}
-	v := verdictOf(event.Type, told)
-	if v.note != "" || s.isEnough(event.Type, told, v.kind) {
-		return s.reading(event, told, v), nil
-	}
-	asked, err := s.retrieve(ctx, told.id())
-	if err != nil {
-		return provider.Reading{}, unlessOdd(err)
-	}
-	if note := s.notOurSession(asked); note != "" {
-		return provider.Reading{Note: note}, nil
-	}
-	answer := verdictOf(event.Type, asked)
-	saysPaid := v.kind == makegood.FactPaid && !isBadNews(event.Type)
-	if saysPaid && answer.kind != makegood.FactPaid || answer == (verdict{}) {
-		return provider.Reading{}, makegood.Errorf(makegood.ProviderFailed,
-			"Stripe's event %s and Stripe's API do not agree on whether the session was paid.", event.Type)
-	}
-	return s.reading(event, asked, answer), nil
-}
-
-// isEnough reports whether the body can be read without asking. Only a payment needs everything: whatever else happened
-// releases nothing. A payment that is reported as failed or expired and stands as paid contradicts itself.
-func (s *Stripe) isEnough(eventType string, told session, kind makegood.FactKind) bool {
-	if kind != makegood.FactPaid {
-		return kind != ""
-	}
-	_, hasAmount := told.amount()
-	_, hasLines := s.linesOf(told)
-	return hasAmount && hasLines && !isBadNews(eventType)
-}
-
-func isBadNews(eventType string) bool {
-	return eventType == typeAsyncFailed || eventType == typeExpired
-}
-
-// unlessOdd keeps a session that Stripe has told us of, and then does not know, from being NotFound: that is no answer to
+// unlessOdd keeps an object that Stripe has told us of, and then does not know, from being NotFound: that is no answer to
 // whoever asks, but trouble that may pass.
 func unlessOdd(err error) error {
 	if errors.Is(err, makegood.NotFound) {
-		return makegood.Wrap(err, makegood.ProviderFailed, "Stripe does not know the session that its own event is about.")
+		return makegood.Wrap(err, makegood.ProviderFailed, "Stripe does not know the object that its own event is about.")
 	}
 	return err
 }
 
-func (s *Stripe) notOurSession(t session) string {
-	if !t.isOf(s.live) {
-		return fmt.Sprintf("The session is not in %s mode, and the source %q is.", modeName(s.live), s.name)
-	}
-	return ""
-}
-
-// verdict is what a session comes to: a fact, or a note why there is none, or neither when it cannot be told.
-type verdict struct {
-	kind makegood.FactKind
-	note string
-}
-
-// verdictOf reads a session in the light of the event that brought it. Paid is paid whatever the event is called: money
-// that came in must not be lost.
-func verdictOf(eventType string, t session) verdict {
-	switch {
-	case t.mode() == modeSetup:
-		return verdict{note: noteSetup}
-	case t.paymentStatus() == statusPaid:
-		return verdict{kind: makegood.FactPaid}
-	case eventType == typeAsyncFailed:
-		return verdict{kind: makegood.FactFailed}
-	case eventType == typeExpired:
-		return verdict{kind: makegood.FactExpired}
-	case t.paymentStatus() == statusNoPayment:
-		return freeVerdict(t)
-	case t.paymentStatus() == statusUnpaid && eventType == typeCompleted:
-		return verdict{kind: makegood.FactAwaiting}
-	}
-	return verdict{}
-}
-
-// stateOf reads a session for which there is no event: what it is now.
-func stateOf(t session) verdict {
-	switch {
-	case t.mode() == modeSetup:
-		return verdict{note: noteSetup}
-	case t.paymentStatus() == statusPaid:
-		return verdict{kind: makegood.FactPaid}
-	case t.status() == "expired":
-		return verdict{kind: makegood.FactExpired}
-	case t.status() == "open":
-		return verdict{note: "The checkout is open; nothing is paid yet."}
-	case t.paymentStatus() == statusUnpaid && t.status() == statusComplete:
-		return verdict{kind: makegood.FactAwaiting}
-	case t.paymentStatus() == statusNoPayment && freeVerdict(t) != verdict{}:
-		return freeVerdict(t)
-	}
-	return verdict{note: "The session does not tell whether it was paid."}
-}
-
-// freeVerdict reads a session that says that no payment is required. Only a payment session with a total of zero is sold
-// by that; a trial and a payment at a future date are not.
-func freeVerdict(t session) verdict {
-	total, isKnown := t.amount()
-	switch {
-	case t.mode() == "" || !isKnown || t.status() != "" && t.status() != statusComplete:
-		return verdict{}
-	case t.mode() != modePayment:
-		return verdict{note: "No payment is required yet: it is a trial or is paid later."}
-	case total.Minor != 0:
-		return verdict{note: fmt.Sprintf("The session says that no payment is required, and that %s are to be paid; a person must look.", total)}
-	}
-	return verdict{kind: makegood.FactPaid}
-}
-
-// reading makes the fact of a verdict. Lines that are not all known belong to a payment only, which settling then refuses
-// to release; anything else is told without them.
-func (s *Stripe) reading(event makegood.Event, t session, v verdict) provider.Reading {
-	if v.kind == "" {
-		return provider.Reading{Note: v.note}
-	}
-	amount, _ := t.amount()
-	lines, isKnown := s.linesOf(t)
-	if !isKnown && v.kind != makegood.FactPaid {
-		lines = nil
-	}
-	return provider.Reading{Facts: []makegood.Fact{{
-		Key:        makegood.OrderKey{Source: s.name, Account: s.account, Live: s.live, SessionID: t.id()},
-		Kind:       v.kind,
-		ObjectID:   t.id(),
-		PaymentID:  t.paymentID(),
-		Amount:     amount,
-		Customer:   t.customer(),
-		Lines:      lines,
-		OccurredAt: event.CreatedAt,
-		EventID:    event.ID,
-	}}}
+// disagree is an event whose word about money the API does not confirm. It is worth a retry, because one of the two may
+// be behind the other, and in the end a person must look.
+func disagree(eventType, about string) error {
+	return makegood.Errorf(makegood.ProviderFailed, "Stripe's event %s and Stripe's API do not agree on %s.", eventType, about)
 }

@@ -2,6 +2,7 @@ package stripe_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/makegood/makegood"
 )
 
 // stripeMockVersion is Stripe's own checker of requests, with the OpenAPI document of 2026-08-26.dahlia in it.
@@ -43,6 +46,26 @@ func TestStripeMockAcceptsOurCalls(t *testing.T) {
 	if err := s.Check(t.Context()); err != nil {
 		t.Errorf("Check: %v", err)
 	}
+	// What it answers has ids and amounts of its own, so that only the form of our calls is judged.
+	for _, event := range []string{
+		thinEvent("refund.updated", "refund", "re_x"), thinEvent("charge.refunded", "charge", "ch_x"), thinEvent("charge.dispute.updated", "dispute", "dp_x"),
+		thinEvent("invoice.updated", "invoice", "in_x"), thinEvent("customer.subscription.updated", "subscription", "sub_x"),
+		thinEvent("invoice_payment.paid", "invoice_payment", "inpay_x"), snapshot("charge.refunded", `{"id":"ch_x"}`), snapshot("payment_intent.succeeded", `{"id":"pi_x"}`),
+	} {
+		if _, err := interpret(t.Context(), s, event); isRejected(err) {
+			t.Errorf("Interpret of %s: %v; want the form of its calls accepted", event, err)
+		}
+	}
+	for _, quoted := range []string{"pi_x", "ch_x", "in_x", "sub_x", "cs_test_x", "ann@example.com"} {
+		if _, err := s.Find(t.Context(), quoted); isRejected(err) {
+			t.Errorf("Find(%q): %v; want the form of its calls accepted", quoted, err)
+		}
+	}
+	for _, err := range s.Undelivered(t.Context(), now.Add(-time.Hour)) {
+		if isRejected(err) {
+			t.Errorf("Undelivered: %v; want the form of its calls accepted", err)
+		}
+	}
 	// The test is worth nothing if stripe-mock accepts everything.
 	wrong, err := http.NewRequestWithContext(t.Context(), http.MethodPost, base+"/v1/checkout/sessions", strings.NewReader("mode=payment&line_itmes[0][quantity]=1"))
 	if err != nil {
@@ -58,6 +81,12 @@ func TestStripeMockAcceptsOurCalls(t *testing.T) {
 	if answer.StatusCode != http.StatusBadRequest {
 		t.Errorf("stripe-mock answers %d to a parameter that does not exist, want 400", answer.StatusCode)
 	}
+}
+
+// isRejected reports whether the other side said that our request is wrong.
+func isRejected(err error) bool {
+	var permanent *makegood.Permanent
+	return errors.As(err, &permanent) || errors.Is(err, makegood.NotFound)
 }
 
 // startStripeMock starts stripe-mock on a free port of the loopback, and ends it with the test.

@@ -35,6 +35,13 @@ func (t session) status() string        { return extract.Identifier(t.json.Get("
 func (t session) paymentStatus() string { return extract.Identifier(t.json.Get("payment_status")) }
 func (t session) paymentID() string     { return extract.ID(t.json.Get("payment_intent")) }
 
+// references are the other ids by which refunds, invoices and subscriptions of this sale can name it. The session of a
+// subscription has no payment intent: its payments belong to its invoices.
+func (t session) references() []string {
+	o := object{json: t.json}
+	return references(o.ref("subscription"), o.ref("invoice"), o.ref("payment_intent.latest_charge"))
+}
+
 // isOf reports whether the session is of a mode; one that does not tell is of either, because the event around it told.
 func (t session) isOf(live bool) bool {
 	if told := t.json.Get("livemode"); told.IsBool() && told.Bool() != live {

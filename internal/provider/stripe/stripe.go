@@ -2,9 +2,21 @@
 // for what an event does not tell, and creates checkouts.
 //
 // The way of an event: [Stripe.Verify] proves it (verify.go), [Stripe.Identify] names it (identify.go), [Stripe.Interpret]
-// makes facts of it (interpret.go), reading the session (session.go) and its lines (lines.go) from the body when the body
-// is enough, and from the API (api.go) when it is not. [Stripe.Ask] goes straight to the API and ends in the same reading,
-// so that both ways tell the same fact of the same session.
+// makes facts of it (interpret.go). Each noun of Stripe's has its file: the sale (sale.go) with its session (session.go) and
+// lines (lines.go), refund.go, charge.go, dispute.go, invoice.go, subscription.go; intent.go and thin.go lead to one of
+// them. Each reads the body when the body is enough, and the API (api.go, list.go) when it is not. [Stripe.Ask] goes
+// straight to the API and ends in the same reading, so that both ways tell the same fact of the same session.
+// [Stripe.Undelivered] and [Stripe.Find] are for repair: what was never delivered, and what somebody quotes.
+//
+// A restricted key needs these permissions, and no other. A missing one is makegood.Unavailable, which is worth a retry:
+// the events wait until it is given.
+//
+//	Checkout Sessions   write   to create checkouts; read to ask and to find
+//	Events              read    what was not delivered
+//	Charges and Refunds read    refunds that an event does not tell in full; a charge that somebody quotes
+//	Disputes            read    disputes that an event does not tell in full
+//	Invoices            read    renewals: since 2025-03-31.basil the payment of an invoice must be asked for
+//	Subscriptions       read    subscriptions that do not tell when they ended, and thin events
 //
 // There is no SDK in it: stripe-go accepts an empty secret and future timestamps, and refuses events of other API versions.
 // It is an oracle in the tests.
@@ -27,6 +39,15 @@ import (
 // DefaultBaseURL is where Stripe's API answers.
 const DefaultBaseURL = "https://api.stripe.com"
 
+// EventTypes are the types to subscribe an endpoint to: every one that changes an order, and no other. The signals of
+// payment intents are understood as well, but tell nothing that these do not, and cost a call to the API each.
+func EventTypes() []string {
+	return []string{typeCompleted, typeAsyncSucceeded, typeAsyncFailed, typeExpired,
+		"refund.created", "refund.updated", "refund.failed", typeChargeRefunded,
+		"charge.dispute.created", "charge.dispute.updated", typeDisputeClosed,
+		typeInvoicePaid, typeSubscriptionDeleted}
+}
+
 // Options describe one configured account at Stripe.
 type Options struct {
 	// Name is the source's name in the configuration; it is part of the key of every order.
@@ -36,8 +57,8 @@ type Options struct {
 	// Account is the connected account (acct_…) that this source is for. Its events carry that id, and our calls are made
 	// in its name. "" is the account that owns the API key, whose events carry no account.
 	Account string
-	// APIKey may be a restricted key that can write Checkout Sessions. Without one every call to the API is refused, and
-	// only events that tell everything themselves can be read.
+	// APIKey may be a restricted key with the permissions that the package lists. Without one every call to the API is
+	// refused, and only events that tell everything themselves can be read.
 	APIKey secret.Value
 	// WebhookSecrets are all secrets that may have signed a delivery: two while one is being rolled.
 	WebhookSecrets []provider.Secret
@@ -68,6 +89,8 @@ var (
 	_ provider.Source  = (*Stripe)(nil)
 	_ provider.Seller  = (*Stripe)(nil)
 	_ provider.Asker   = (*Stripe)(nil)
+	_ provider.Lister  = (*Stripe)(nil)
+	_ provider.Finder  = (*Stripe)(nil)
 	_ provider.Checker = (*Stripe)(nil)
 )
 

@@ -1,0 +1,24 @@
+package paypal
+
+// CertificateFetches is how often a certificate of an address that was never good was asked for, within the last minute.
+func (s *PayPal) CertificateFetches() int {
+	s.certificates.mu.Lock()
+	defer s.certificates.mu.Unlock()
+	return s.certificates.fetches
+}
+
+// CertificateAllowed reports whether a certificate may be fetched from an address.
+func (s *PayPal) CertificateAllowed(address string) bool { return s.certificates.isAllowed(address) }
+
+// CustomID is what CreateCheckout writes of an offer.
+var CustomID = (*PayPal).customID
+
+// Limits for tests.
+const (
+	RetryWindow         = retryWindow
+	FetchesPerMinuteMax = fetchesPerMinuteMax
+	CertificateLifetime = certificateLifetime
+	CertificatesMax     = certificatesMax
+	RefusedMax          = refusedMax
+	CustomIDBytesMax    = customIDBytesMax
+)
