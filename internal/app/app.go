@@ -174,7 +174,7 @@ func (a *App) furnish(ctx context.Context, c *config.Config, o Options) (*furnit
 		return nil, err
 	}
 	way := outbound.New(outbound.Options{Timeout: c.Outbound.Timeout, AllowPrivate: c.Outbound.AllowPrivate,
-		MaxIdlePerHost: c.Workers.Payments + c.Workers.Effects, Changed: a.destinationChanged})
+		MaxIdlePerHost: c.Workers.Payments + c.Workers.Effects, Changed: a.destinationChanged, Now: o.Now})
 	a.onClose("outbound", func(context.Context) error { way.CloseIdle(); return nil })
 	if h.sources, err = newSources(c, way, o); err != nil {
 		return nil, err

@@ -108,7 +108,7 @@ func newEffects(c *config.Config, sender mail.Sender, now func() time.Time, chan
 		}
 		// A client of its own: what one destination may reach, no other may.
 		client := outbound.New(outbound.Options{Timeout: d.Timeout, AllowPrivate: d.AllowPrivate, MaxIdlePerHost: c.Workers.Effects,
-			BodyBytesMax: forwardAnswerMax, Changed: changed})
+			BodyBytesMax: forwardAnswerMax, Changed: changed, Now: now})
 		forward, err := fulfill.NewForward(fulfill.ForwardOptions{Name: d.Name, URL: d.URL, Secrets: signing, Client: client,
 			PerSecond: d.PerSecond, Now: now})
 		if err != nil {

@@ -65,6 +65,7 @@ type Options struct {
 type World struct {
 	Stripe    *simulate.Stripe
 	StripeURL string
+	Endpoint  string // of the server at Stripe, we_…
 	Resend    *simulate.Resend
 	ResendURL string
 	PayPal    *simulate.PayPal // nil without
@@ -129,8 +130,8 @@ func Start(ctx context.Context, o Options) (_ *World, err error) {
 	if o.Configure != nil {
 		o.Configure(w.Config)
 	}
-	endpoint := w.Stripe.AddWebhookEndpoint(w.URL+"/hooks/stripe", WebhookSecret)
-	if err := w.Stripe.SetWebhookEvents(endpoint, stripe.EventTypes()...); err != nil {
+	w.Endpoint = w.Stripe.AddWebhookEndpoint(w.URL+"/hooks/stripe", WebhookSecret)
+	if err := w.Stripe.SetWebhookEvents(w.Endpoint, stripe.EventTypes()...); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
 	return w, w.startServer(ctx, listener)

@@ -38,6 +38,7 @@ type Options struct {
 	// Changed is told when a destination (scheme and host) begins to rest after repeated failures, and when it is well
 	// again. It must not block; nil is nobody.
 	Changed func(target string, resting bool)
+	Now     func() time.Time // measures the rests; time.Now when nil
 }
 
 // Client sends requests within its Options. It is safe for concurrent use; make one and keep it, because it keeps
@@ -69,7 +70,10 @@ func New(o Options) *Client {
 	if o.MaxIdlePerHost <= 0 {
 		o.MaxIdlePerHost = defaultIdlePerHost
 	}
-	return &Client{options: o, breakers: &breakers{now: time.Now, changed: o.Changed, all: map[string]*breaker{}}, http: &http.Client{
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Client{options: o, breakers: &breakers{now: o.Now, changed: o.Changed, all: map[string]*breaker{}}, http: &http.Client{
 		Transport:     transport(o),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}

@@ -86,7 +86,8 @@ func (s *Store) ReleaseRunningJobs(ctx context.Context, node string) (int64, err
 // QueueDepth is how many jobs of a queue wait or run.
 type QueueDepth struct {
 	Queue   string `json:"queue"`
-	Waiting int64  `json:"waiting"` // ready or retryable
+	Waiting int64  `json:"waiting"` // due now or later
+	Due     int64  `json:"due"`     // of those that wait, how many could run now
 	Running int64  `json:"running"`
 }
 
@@ -95,7 +96,8 @@ func (s *Store) QueueDepths(ctx context.Context) ([]QueueDepth, error) {
 	var depths []QueueDepth
 	err := s.read(ctx, func(tx Tx) error {
 		rows, err := tx.Query(ctx, `
-			SELECT queue, COUNT(*), SUM(CASE WHEN state = 'running' THEN 1 ELSE 0 END)
+			SELECT queue, COUNT(*), SUM(CASE WHEN state = 'running' THEN 1 ELSE 0 END),
+				SUM(CASE WHEN state = 'available' AND scheduled_at <= `+s.engine.moment()+` THEN 1 ELSE 0 END)
 			FROM river_job
 			WHERE state IN ('available', 'retryable', 'scheduled', 'running')
 			GROUP BY queue
@@ -106,7 +108,7 @@ func (s *Store) QueueDepths(ctx context.Context) ([]QueueDepth, error) {
 		defer rows.Close()
 		for rows.Next() {
 			var d QueueDepth
-			if err := rows.Scan(&d.Queue, &d.Waiting, &d.Running); err != nil {
+			if err := rows.Scan(&d.Queue, &d.Waiting, &d.Running, &d.Due); err != nil {
 				return err
 			}
 			d.Waiting -= d.Running
@@ -127,7 +129,8 @@ func (s *Store) HurryFailedJobs(ctx context.Context) (int64, error) {
 // that is a better moment than the one that was planned.
 func (s *Store) HurryEvent(ctx context.Context, eventID, orderID string) (int64, error) {
 	e := s.engine
-	return s.hurry(ctx, `state IN ('retryable', 'scheduled') AND (`+e.jsonText("args", "event")+` = $1 AND $1 <> '' OR `+
+	// What is due within seconds River calls available already.
+	return s.hurry(ctx, `state IN ('retryable', 'scheduled', 'available') AND scheduled_at > `+e.moment()+` AND (`+e.jsonText("args", "event")+` = $1 AND $1 <> '' OR `+
 		e.jsonText("args", "order")+` = $2 AND $2 <> '')`, eventID, orderID)
 }
 
