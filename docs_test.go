@@ -28,7 +28,11 @@ func TestDocumentsLinkToWhatIsThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range append(pages, "README.md") {
+	deeper, err := filepath.Glob("docs/*/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(append(pages, deeper...), "README.md") {
 		for _, m := range link.FindAllStringSubmatch(read(t, page), -1) {
 			if strings.Contains(m[1], "://") {
 				continue
@@ -55,7 +59,7 @@ func TestEveryErrorIsExplained(t *testing.T) {
 		}
 	}
 	for _, reason := range []string{makegood.ReasonUnknownProduct, makegood.ReasonAmountMismatch, makegood.ReasonContradiction,
-		makegood.ReasonNothingBought, makegood.ReasonTooLarge, makegood.ReasonStepFailed, makegood.ReasonNoAddress} {
+		makegood.ReasonNothingBought, makegood.ReasonTooLarge, makegood.ReasonStepFailed, makegood.ReasonStepDiscarded, makegood.ReasonNoAddress} {
 		if !strings.Contains(page, "| `"+reason+"` |") {
 			t.Errorf("docs/errors.md does not explain the reason %s", reason)
 		}

@@ -37,7 +37,8 @@ const (
 	ReasonNothingBought  = "nothing_bought"  // paid, but no line says for what
 	ReasonTooLarge       = "too_large"       // more lines or units than limits.go allows
 	ReasonStepFailed     = "step_failed"     // an effect was given up; see the dead letters
-	ReasonNoAddress      = "no_address"      // fulfilled on the page only: there is no address to write to
+	ReasonNoAddress      = "no_address"      // there is no address to write to: fulfilled on the page only, or stuck where there is none
+	ReasonStepDiscarded  = "step_discarded"  // a person decided that an effect is not needed
 )
 
 // Order is one sale: the facts we know of it, and what was done because of them.
@@ -80,6 +81,7 @@ const (
 	StepDone      StepState = "done"      // nobody; the receipt is there
 	StepFailed    StepState = "failed"    // a person; the job was given up
 	StepWithdrawn StepState = "withdrawn" // nobody; it was no longer owed when its turn came
+	StepDiscarded StepState = "discarded" // nobody; a person decided that it is not needed
 )
 
 // Step is an effect in the outside world that an order owes, such as a mail. First its intent is recorded, then the
@@ -148,6 +150,16 @@ func (o *Order) Fail(step, reason string) bool {
 	return true
 }
 
+// Discard records that a person decided that an effect that was given up is not needed.
+func (o *Order) Discard(step string) bool {
+	s := o.Step(step)
+	if s == nil || s.State != StepFailed {
+		return false
+	}
+	s.State = StepDiscarded
+	return true
+}
+
 // Begin records that an attempt is about to start. Until Missed or Done is recorded, nobody knows how it ended.
 func (s *Step) Begin(now time.Time) {
 	s.Attempts++
@@ -189,7 +201,7 @@ func (o *Order) Withdraw(step string) bool {
 // at once.
 func (o *Order) Again(step string, anew bool, now time.Time) bool {
 	s := o.Step(step)
-	if s == nil || s.State != StepFailed && s.State != StepDone {
+	if s == nil || s.State != StepFailed && s.State != StepDone && s.State != StepDiscarded {
 		return false
 	}
 	if s.State == StepDone || anew {

@@ -17,6 +17,9 @@ type Terms struct {
 	// KeyTaken reports whether a key belongs to another order already; then the next revision is tried.
 	KeyTaken func(key string) bool
 	NewID    func(prefix string) string
+	// NoPage reports whether customers of a source cannot be shown their goods on a page, because its provider cannot be
+	// asked who they are; nil is never.
+	NoPage func(source string) bool
 }
 
 // Settle brings the order in line with its facts: payment state, licences, stock moves, steps and fulfilment state. It
@@ -362,7 +365,9 @@ func (s *settlement) planTelling(destination string) {
 		}
 	}
 	now := s.standingText()
-	if now == last || told == 0 && s.Entitlement != EntitledFully {
+	// An order that was fulfilled before the destination was there is not told of at all: whoever ships on the first telling
+	// would ship an old order again.
+	if now == last || told == 0 && (s.Entitlement != EntitledFully || !s.FulfilledAt.IsZero()) {
 		return
 	}
 	name := TellingStep(destination, told+1)
@@ -373,8 +378,16 @@ func (s *settlement) planTelling(destination string) {
 // standingText is everything of which a listener must hear when it changes.
 func (s *settlement) standingText() string {
 	text := string(s.Payment) + "/" + string(s.Entitlement)
-	if expires := s.Licenses[0].ExpiresAt; !expires.IsZero() {
-		text += "/" + dateOf(expires)
+	last := ""
+	for _, l := range s.Licenses { // neighbours that stand alike are said once
+		standing := string(l.Status)
+		if !l.ExpiresAt.IsZero() {
+			standing += " until " + dateOf(l.ExpiresAt)
+		}
+		if standing != last {
+			text += "/" + standing
+		}
+		last = standing
 	}
 	return text
 }
@@ -410,20 +423,31 @@ func (s *settlement) fulfillmentOf() (FulfillmentState, string) {
 	case EntitledNoMore:
 		return Revoked, ""
 	}
-	for _, step := range s.Steps {
-		if step.State == StepFailed {
+	reason := ""
+	for _, name := range s.owed() {
+		step := s.Step(name)
+		switch {
+		case step == nil:
+			return InProgress, ""
+		case step.State == StepFailed:
 			return Stuck, ReasonStepFailed
-		}
-	}
-	for _, step := range s.owed() {
-		if step := s.Step(step); step == nil || step.State != StepDone && step.Round == 0 {
+		case step.State == StepDiscarded:
+			reason = ReasonStepDiscarded
+		case step.DoneAt.IsZero():
 			return InProgress, ""
 		}
 	}
-	if slices.Contains(s.Effects, EffectEmail) && s.Customer.Email == "" {
-		return Fulfilled, ReasonNoAddress
+	if reason != "" {
+		return Fulfilled, reason
 	}
-	return Fulfilled, ""
+	if !slices.Contains(s.Effects, EffectEmail) || s.Customer.Email != "" {
+		return Fulfilled, ""
+	}
+	// Without an address the customer has the page, or the owner's application; with none of them, nothing.
+	if len(s.Forwards) == 0 && s.NoPage != nil && s.NoPage(s.Key.Source) {
+		return Stuck, ReasonNoAddress
+	}
+	return Fulfilled, ReasonNoAddress
 }
 
 // owed are the steps without which an order is not fulfilled: its goods, and the first that each listener hears. What is
@@ -436,7 +460,9 @@ func (s *settlement) owed() []string {
 		}
 	}
 	for _, destination := range s.Forwards {
-		names = append(names, TellingStep(destination, 1))
+		if first := TellingStep(destination, 1); s.FulfilledAt.IsZero() || s.Step(first) != nil {
+			names = append(names, first)
+		}
 	}
 	return names
 }

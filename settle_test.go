@@ -626,3 +626,121 @@ func TestSettleAgainStaysFulfilled(t *testing.T) {
 		t.Errorf("while the mail is sent again the order is %s, want fulfilled", o.Fulfillment)
 	}
 }
+
+// What is told later, what is not configured any more and what a person discarded holds no order back; what was never done
+// does, however often it was asked for.
+func TestSettleWhatHoldsAnOrderBack(t *testing.T) {
+	t.Parallel()
+	fulfilled := func(terms Terms) *Order {
+		o := &Order{ID: "ord1", Key: someOrder}
+		o.Learn(aFact(FactPaid, "cs_test_1", 9700))
+		o.Settle(terms)
+		for _, step := range []string{EffectEmail, "forward:shop"} {
+			o.Done(step, "done", noon)
+		}
+		o.Settle(terms)
+		return o
+	}
+	told := someTerms()
+	told.Forwards = []string{"shop"}
+	for _, tt := range []struct {
+		name   string
+		order  func() *Order
+		terms  Terms
+		want   FulfillmentState
+		reason string
+	}{
+		{"a later telling that was given up", func() *Order {
+			o := fulfilled(told)
+			o.Learn(aFact(FactRefunded, "re_1", 4000))
+			o.Settle(told)
+			o.Fail("forward:shop:2", "gone")
+			return o
+		}, told, Fulfilled, ""},
+		{"a destination that is not configured any more", func() *Order {
+			o := &Order{ID: "ord1", Key: someOrder}
+			o.Learn(aFact(FactPaid, "cs_test_1", 9700))
+			o.Settle(told)
+			o.Done(EffectEmail, "mail-1", noon)
+			o.Fail("forward:shop", "gone")
+			return o
+		}, someTerms(), Fulfilled, ""},
+		{"a first telling that was given up", func() *Order {
+			o := &Order{ID: "ord1", Key: someOrder}
+			o.Learn(aFact(FactPaid, "cs_test_1", 9700))
+			o.Settle(told)
+			o.Done(EffectEmail, "mail-1", noon)
+			o.Fail("forward:shop", "gone")
+			return o
+		}, told, Stuck, ReasonStepFailed},
+		{"a mail that was discarded", func() *Order {
+			o := &Order{ID: "ord1", Key: someOrder}
+			o.Learn(aFact(FactPaid, "cs_test_1", 9700))
+			o.Settle(someTerms())
+			o.Fail(EffectEmail, "no such address")
+			o.Discard(EffectEmail)
+			return o
+		}, someTerms(), Fulfilled, ReasonStepDiscarded},
+		{"a mail that is tried anew and never left", func() *Order {
+			o := &Order{ID: "ord1", Key: someOrder}
+			o.Learn(aFact(FactPaid, "cs_test_1", 9700))
+			o.Settle(someTerms())
+			o.Fail(EffectEmail, "in doubt")
+			o.Again(EffectEmail, true, noon)
+			return o
+		}, someTerms(), InProgress, ""},
+		{"a destination that came later", func() *Order { return fulfilled(someTerms()) }, told, Fulfilled, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := tt.order()
+			o.Settle(tt.terms)
+			if o.Fulfillment != tt.want || o.Reason != tt.reason {
+				t.Errorf("order = %s %q, want %s %q", o.Fulfillment, o.Reason, tt.want, tt.reason)
+			}
+			if tt.name == "a destination that came later" && o.Step("forward:shop") != nil {
+				t.Error("an order that was fulfilled before is told to a new destination")
+			}
+		})
+	}
+}
+
+// Without an address and without a page nobody has the goods, unless the owner's application hears of them.
+func TestSettleWithoutAddressOrPage(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		noPage   bool
+		forwards []string
+		want     FulfillmentState
+	}{{false, nil, Fulfilled}, {true, nil, Stuck}, {true, []string{"shop"}, Fulfilled}} {
+		f := aFact(FactPaid, "cs_test_1", 9700)
+		f.Customer = Customer{}
+		terms := someTerms()
+		terms.Forwards, terms.NoPage = tt.forwards, func(string) bool { return tt.noPage }
+		o := &Order{ID: "ord1", Key: someOrder}
+		o.Learn(f)
+		o.Settle(terms)
+		o.Done("forward:shop", "200", noon)
+		o.Settle(terms)
+		if o.Fulfillment != tt.want || o.Reason != ReasonNoAddress {
+			t.Errorf("no page %v, forwards %v: %s %q, want %s", tt.noPage, tt.forwards, o.Fulfillment, o.Reason, tt.want)
+		}
+	}
+}
+
+// A listener hears of each licence: under mixed policies one may be revoked while the best of them stays as it was.
+func TestTellingsNameEachLicence(t *testing.T) {
+	t.Parallel()
+	terms := someTerms()
+	kept := shelf["az-104"]
+	kept.Policy = Policy{Dispute: EntitledFully, DisputeLost: EntitledFully}
+	terms.Catalogue = Catalogue{"az-900": shelf["az-900"], "az-104": kept}
+	terms.Forwards = []string{"shop"}
+	o := &Order{ID: "ord1", Key: someOrder}
+	for _, f := range []Fact{aFact(FactPaid, "cs_test_1", 9700), aFact(FactDisputed, "dp_2", 9700), aFact(FactDisputeLost, "dp_2", 0)} {
+		o.Learn(f)
+		o.Settle(terms)
+	}
+	if n := len(o.Steps); n != 4 || o.Entitlement != EntitledFully {
+		t.Errorf("steps = %+v, entitlement %s, want a mail and three tellings of an active order", o.Steps, o.Entitlement)
+	}
+}

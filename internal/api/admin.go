@@ -22,7 +22,7 @@ type Admin struct {
 // Routes lists the addresses with their answers.
 func (a *Admin) Routes() map[string]Handler {
 	return map[string]Handler{
-		"GET /api/admin/orders":                        a.find,
+		"POST /api/admin/orders/find":                  a.find,
 		"GET /api/admin/orders/{id}":                   a.order,
 		"POST /api/admin/orders/make-good":             a.makeGood,
 		"POST /api/admin/dead-letters/retry":           a.retry,
@@ -97,14 +97,24 @@ func viewOf(o makegood.Order) OrderView {
 	return v
 }
 
-// FindAnswer is the answer of GET /api/admin/orders?find=.
+// FindAsk is the request of POST /api/admin/orders/find. It is no question in the address, because addresses of customers
+// and licence keys would stand in the logs of every proxy.
+type FindAsk struct {
+	Quoted string `json:"quoted"`
+}
+
+// FindAnswer is its answer.
 type FindAnswer struct {
 	Orders  []OrderView       `json:"orders"`
 	Unasked map[string]string `json:"unasked,omitempty"`
 }
 
 func (a *Admin) find(w http.ResponseWriter, r *http.Request) error {
-	finding, err := a.Desk.Find(r.Context(), r.URL.Query().Get("find"))
+	var ask FindAsk
+	if err := readJSON(w, r, &ask); err != nil {
+		return err
+	}
+	finding, err := a.Desk.Find(r.Context(), ask.Quoted)
 	if err != nil {
 		return err
 	}

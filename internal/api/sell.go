@@ -19,6 +19,7 @@ import (
 type Shop struct {
 	Source     string // the name of the source that sells when none is asked for
 	Sellers    map[string]provider.Seller
+	LiveOnly   bool // money is real here, so licences that were bought in test mode are worth nothing
 	Catalogue  makegood.Catalogue
 	SuccessURL string
 	CancelURL  string
@@ -34,7 +35,7 @@ type Store interface {
 	// OrderBySession returns the order of a session, or makegood.NotFound.
 	OrderBySession(ctx context.Context, source, sessionID string) (makegood.Order, error)
 	// LicenseByKey returns a licence by its key as issued, or makegood.NotFound.
-	LicenseByKey(ctx context.Context, key string) (l makegood.License, orderID string, err error)
+	LicenseByKey(ctx context.Context, key string) (l makegood.License, orderID string, live bool, err error)
 }
 
 // Checkout answers POST /api/checkout: it creates a session in which a customer can pay for a product. A product that the
@@ -218,6 +219,7 @@ const (
 	suspended    = "SUSPENDED"
 	revoked      = "REVOKED"
 	expired      = "EXPIRED"
+	testMode     = "TEST_MODE"
 	wrongProduct = "WRONG_PRODUCT"
 )
 
@@ -244,11 +246,11 @@ func (s *Shop) Validate(w http.ResponseWriter, r *http.Request) error {
 		writeJSON(w, http.StatusOK, answer)
 		return nil
 	}
-	license, _, err := s.Store.LicenseByKey(r.Context(), key)
+	license, _, live, err := s.Store.LicenseByKey(r.Context(), key)
 	if err != nil && !errors.Is(err, makegood.NotFound) {
 		return err
 	}
-	answer.Code, answer.Message = verdict(license, ask.Product, s.Now())
+	answer.Code, answer.Message = verdict(license, ask.Product, s.Now(), live || !s.LiveOnly)
 	answer.Valid = answer.Code == valid
 	if answer.Code != unknownKey && answer.Code != wrongProduct {
 		answer.Product = license.Product
@@ -257,12 +259,14 @@ func (s *Shop) Validate(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func verdict(l makegood.License, product string, now time.Time) (code, message string) {
+func verdict(l makegood.License, product string, now time.Time, counts bool) (code, message string) {
 	switch {
 	case l.ID == "":
 		return unknownKey, "There is no such licence."
 	case product != "" && l.Product != product:
 		return wrongProduct, "The licence is for another product."
+	case !counts:
+		return testMode, "The licence was bought in test mode, and this server sells for real money."
 	case l.Status == makegood.LicenseSuspended:
 		return suspended, "The licence is suspended while its payment is disputed."
 	case l.Status == makegood.LicenseRevoked:

@@ -51,15 +51,15 @@ func (c *counter) OrderBySession(context.Context, string, string) (makegood.Orde
 	return c.kept, c.storeErr
 }
 
-func (c *counter) LicenseByKey(_ context.Context, key string) (makegood.License, string, error) {
+func (c *counter) LicenseByKey(_ context.Context, key string) (makegood.License, string, bool, error) {
 	c.keyAsked = key
 	if c.storeErr != nil {
-		return makegood.License{}, "", c.storeErr
+		return makegood.License{}, "", false, c.storeErr
 	}
 	if c.license.Key != key {
-		return makegood.License{}, "", makegood.NotFound
+		return makegood.License{}, "", false, makegood.NotFound
 	}
-	return c.license, "ord1", nil
+	return c.license, "ord1", false, nil
 }
 
 func shopOf(c *counter) *api.Shop {

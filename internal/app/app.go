@@ -12,6 +12,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"sync"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -68,7 +70,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 			err = errors.Join(err, a.tearDown(context.WithoutCancel(ctx)))
 		}
 	}()
-	h, err := a.furnish(ctx, c, o)
+	h, err := a.furnish(ctx, c, o, a.migrate)
 	if err != nil {
 		return nil, err
 	}
@@ -151,8 +153,8 @@ type furniture struct {
 	interpreter *interpret.Interpreter
 }
 
-// furnish opens the database and builds what everything stands on.
-func (a *App) furnish(ctx context.Context, c *config.Config, o Options) (*furniture, error) {
+// furnish opens the database, lets prepare see to its schema, and builds what everything stands on.
+func (a *App) furnish(ctx context.Context, c *config.Config, o Options, prepare func(context.Context, queue.Database) error) (*furniture, error) {
 	// The store, which wakes a queue that comes later.
 	o.Store.Now, o.Store.Random = o.Now, o.Random
 	o.Store.Wake = func(name string) {
@@ -165,16 +167,14 @@ func (a *App) furnish(ctx context.Context, c *config.Config, o Options) (*furnit
 		return nil, err
 	}
 	a.onClose("store", func(context.Context) error { return a.Store.Close() })
-	if err := a.Store.Migrate(ctx); err != nil {
-		return nil, err
-	}
 	h := &furniture{store: a.Store, database: queue.Database{Postgres: a.Store.Postgres()}}
 	h.database.SQLiteWriter, h.database.SQLiteReader = a.Store.SQLite()
-	if err := queue.Migrate(ctx, h.database); err != nil {
+	if err := prepare(ctx, h.database); err != nil {
 		return nil, err
 	}
+	changed := a.watchDestinations(c)
 	way := outbound.New(outbound.Options{Timeout: c.Outbound.Timeout, AllowPrivate: c.Outbound.AllowPrivate,
-		MaxIdlePerHost: c.Workers.Payments + c.Workers.Effects, Changed: a.destinationChanged, Now: o.Now})
+		MaxIdlePerHost: c.Workers.Payments + c.Workers.Effects, Changed: changed, Now: o.Now})
 	a.onClose("outbound", func(context.Context) error { way.CloseIdle(); return nil })
 	if h.sources, err = newSources(c, way, o); err != nil {
 		return nil, err
@@ -182,14 +182,22 @@ func (a *App) furnish(ctx context.Context, c *config.Config, o Options) (*furnit
 	if h.sender, err = newSender(c.Mail, way, o.Now); err != nil {
 		return nil, err
 	}
-	if h.effects, err = newEffects(c, h.sender, o.Now, a.destinationChanged); err != nil {
+	if h.effects, err = newEffects(c, h.sender, o.Now, changed); err != nil {
 		return nil, err
 	}
-	if h.terms, err = newTerms(c, h.effects, o); err != nil {
+	if h.terms, err = newTerms(c, h.sources, h.effects, o); err != nil {
 		return nil, err
 	}
 	h.interpreter = &interpret.Interpreter{Sources: h.sources, Store: a.Store, Terms: h.terms}
 	return h, nil
+}
+
+// migrate brings the schema to the newest version, the queue's included.
+func (a *App) migrate(ctx context.Context, db queue.Database) error {
+	if err := a.Store.Migrate(ctx); err != nil {
+		return err
+	}
+	return queue.Migrate(ctx, db)
 }
 
 // settle settles an order whose facts did not change: no key is derived, so none can be taken.
@@ -209,25 +217,65 @@ func (a *App) newServer(h http.Handler) *http.Server {
 	}
 }
 
-// destinationChanged hears that the other side of a call begins to rest, or is well again. Then what failed because of it
-// runs now, and not only when its patience says.
-func (a *App) destinationChanged(target string, resting bool) {
-	if resting {
-		a.log.Warn("destination does not answer and is left alone for a moment", "target", target)
-		return
-	}
-	a.log.Info("destination is well again; what failed runs now", "target", target)
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), hurryWithin)
-		defer cancel()
-		if _, err := a.Store.HurryFailedJobs(ctx); err != nil {
-			a.log.Warn("failed jobs wait for their usual time", "err", err)
+// waiting names the jobs that a destination's trouble leaves behind.
+type waiting struct{ source, step string }
+
+// watchDestinations returns what hears that the other side of a call begins to rest, or is well again. Then the jobs that
+// failed because of it run now, and not only when their patience says; at most once in a while, because each run is one of
+// their attempts.
+func (a *App) watchDestinations(c *config.Config) func(target string, resting bool) {
+	jobs := map[string][]waiting{}
+	add := func(address string, w waiting) {
+		if u, err := url.Parse(address); err == nil && address != "" {
+			jobs[u.Scheme+"://"+u.Host] = append(jobs[u.Scheme+"://"+u.Host], w)
 		}
-	}()
+	}
+	for _, s := range c.Sources {
+		add(s.APIBase, waiting{source: s.Name})
+	}
+	if c.Mail.Resend != nil {
+		add(c.Mail.Resend.APIBase, waiting{step: makegood.EffectEmail})
+	}
+	for _, f := range c.Forwards {
+		add(f.URL, waiting{step: makegood.TellingStep(f.Name, 1)})
+	}
+	var mu sync.Mutex
+	hurried := map[string]time.Time{}
+	return func(target string, resting bool) {
+		if resting {
+			a.log.Warn("destination does not answer and is left alone for a moment", "target", target)
+			return
+		}
+		a.log.Info("destination is well again", "target", target)
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(hurried[target]) < hurryEvery {
+			return
+		}
+		hurried[target] = time.Now()
+		go a.hurry(jobs[target])
+	}
 }
 
-// hurryWithin bounds the statement that brings failed jobs forward.
-const hurryWithin = 10 * time.Second
+func (a *App) hurry(jobs []waiting) {
+	ctx, cancel := context.WithTimeout(context.Background(), hurryWithin)
+	defer cancel()
+	for _, j := range jobs {
+		if n, err := a.Store.HurryFailedJobs(ctx, j.source, j.step); err != nil {
+			a.log.Warn("failed jobs wait for their usual time", "err", err)
+		} else if n > 0 {
+			a.log.Info("what failed there runs now", "source", j.source, "step", j.step, "jobs", n)
+		}
+	}
+}
+
+const (
+	// hurryEvery keeps a destination that is well and ill by turns from using up the attempts of its jobs: 100 of them last
+	// for more than three days of such turns.
+	hurryEvery = 45 * time.Minute
+	// hurryWithin bounds the bringing forward.
+	hurryWithin = 10 * time.Second
+)
 
 // Addr is where the server listens.
 func (a *App) Addr() net.Addr { return a.listener.Addr() }

@@ -14,6 +14,7 @@ import (
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/api"
 	"github.com/makegood/makegood/internal/config"
+	"github.com/makegood/makegood/internal/queue"
 )
 
 // openControl serves the admin addresses on a unix socket that only the user of this process can open. Through it the
@@ -81,7 +82,7 @@ func OpenDesk(ctx context.Context, c *config.Config, socket string, o Options) (
 			err = errors.Join(err, a.tearDown(context.WithoutCancel(ctx)))
 		}
 	}()
-	h, err := a.furnish(ctx, c, o)
+	h, err := a.furnish(ctx, c, o, a.mayAct)
 	if err != nil {
 		return nil, err
 	}
@@ -90,3 +91,16 @@ func OpenDesk(ctx context.Context, c *config.Config, socket string, o Options) (
 
 // Close tears down what OpenDesk built.
 func (a *App) Close(ctx context.Context) error { return a.tearDown(ctx) }
+
+// mayAct lets a desk act on a database that servers share only if its schema is theirs: a command must not migrate what
+// older servers are running on. A file that nobody serves may be migrated, as the next start would.
+func (a *App) mayAct(ctx context.Context, db queue.Database) error {
+	if db.Postgres == nil {
+		return a.migrate(ctx, db)
+	}
+	if ok, err := a.Store.IsMigrated(ctx); err != nil || !ok {
+		return &makegood.Error{Code: makegood.Conflict, Err: err,
+			Message: "The database is not at the version of this program. Start a server of this version first."}
+	}
+	return nil
+}

@@ -10,8 +10,21 @@ import (
 
 // desk is where people act on what stands here.
 func (h *furniture) desk(o Options) *desk.Desk {
-	return &desk.Desk{Sources: h.sources, Store: deskStore{h.revivingStore()}, Ask: h.interpreter.Ask, Terms: h.terms, Now: o.Now,
+	return &desk.Desk{Sources: h.sources, Store: deskStore{h.revivingStore()}, Ask: h.interpreter.Ask, Resettle: h.resettle, Terms: h.terms, Now: o.Now,
 		Log: o.Log.With("component", "desk")}
+}
+
+// resettle reads the events of an order again and settles it by what they tell now.
+func (h *furniture) resettle(ctx context.Context, actor, orderID string) (makegood.Order, error) {
+	events, err := h.store.Events(ctx, store.EventFilter{OrderID: orderID})
+	if err != nil {
+		return makegood.Order{}, err
+	}
+	ids := make([]string, len(events))
+	for i, e := range events {
+		ids[i] = e.ID
+	}
+	return h.interpreter.Resettle(ctx, actor, orderID, ids)
 }
 
 func (h *furniture) revivingStore() revivingStore { return revivingStore{h.store, h} }
@@ -28,10 +41,7 @@ const byDelivery = "provider:delivery"
 // Revive has everything run now that an event waits for; it is the provider who asks, by delivering again.
 func (s revivingStore) Revive(ctx context.Context, o makegood.Outcome) error {
 	if o.Fulfillment == makegood.Stuck { // what it was stuck on may be repaired, a product that was missing for example
-		if _, err := s.AmendOrder(ctx, makegood.Amendment{OrderID: o.OrderID, Actor: byDelivery,
-			Change: func(o *makegood.Order, keyTaken func(string) bool) ([]makegood.Entry, error) {
-				return o.Settle(s.h.terms(keyTaken)), nil
-			}}); err != nil {
+		if _, err := s.h.resettle(ctx, byDelivery, o.OrderID); err != nil {
 			return err
 		}
 	}
@@ -73,5 +83,5 @@ func (s deskStore) Retry(ctx context.Context, id string, how desk.Again) (bool, 
 
 // Discard takes an open dead letter off the list.
 func (s deskStore) Discard(ctx context.Context, id, actor, why string) (bool, error) {
-	return s.DiscardDeadLetter(ctx, id, actor, why)
+	return s.DiscardDeadLetter(ctx, id, actor, why, s.h.settle)
 }

@@ -104,8 +104,10 @@ func (o *outage) pass(wait time.Duration, orders []makegood.Order) {
 	o.t.Helper()
 	o.clock.pass(wait)
 	ctx := o.t.Context()
-	_, err := o.Store().HurryFailedJobs(ctx)
-	o.must("hurry", err)
+	for _, source := range []string{"stripe", "paypal"} {
+		_, err := o.Store().HurryFailedJobs(ctx, source, "")
+		o.must("hurry", err)
+	}
 	for _, order := range orders { // what was asked to wait has waited
 		_, err := o.Store().HurryEvent(ctx, "", order.ID)
 		o.must("hurry", err)
@@ -117,14 +119,9 @@ func (o *outage) pass(wait time.Duration, orders []makegood.Order) {
 		o.must("hurry", err)
 	}
 	o.eventually("a moment in which no job runs", func() bool {
-		depths, err := o.Store().QueueDepths(ctx)
+		busy, err := o.Store().BusyJobs(ctx)
 		o.must("read the queue", err)
-		for _, d := range depths {
-			if d.Running > 0 || d.Due > 0 {
-				return false
-			}
-		}
-		return true
+		return busy == 0
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,11 +71,16 @@ func genericOf(r *config.Recipe) *recipe.Generic {
 	return g
 }
 
-// CheckSources builds the sources of a configuration and throws them away: what only their packages can judge, such as a
-// recipe, is told before a start.
-func CheckSources(c *config.Config) error {
-	_, err := newSources(c, outbound.New(outbound.Options{}), Options{Now: time.Now})
-	return err
+// Check builds the parts of a configuration and throws them away: what only their packages can judge, such as a recipe or
+// the secret of a forward, is told before a start.
+func Check(c *config.Config) error {
+	way := outbound.New(outbound.Options{})
+	_, sourcesErr := newSources(c, way, Options{Now: time.Now})
+	sender, err := newSender(c.Mail, way, time.Now)
+	if err == nil {
+		_, err = newEffects(c, sender, time.Now, nil)
+	}
+	return errors.Join(sourcesErr, err)
 }
 
 func dated(secrets []config.DatedSecret) []provider.Secret {
@@ -123,7 +129,7 @@ func newEffects(c *config.Config, sender mail.Sender, now func() time.Time, chan
 const forwardAnswerMax = 64 << 10
 
 // newTerms returns what orders are settled by.
-func newTerms(c *config.Config, effects map[string]fulfill.Effect, o Options) (func(func(string) bool) makegood.Terms, error) {
+func newTerms(c *config.Config, sources map[string]provider.Source, effects map[string]fulfill.Effect, o Options) (func(func(string) bool) makegood.Terms, error) {
 	if len(c.Licenses.KeySecrets) == 0 {
 		return nil, errors.New("licences: there is no key secret")
 	}
@@ -141,9 +147,13 @@ func newTerms(c *config.Config, effects map[string]fulfill.Effect, o Options) (f
 	for _, d := range c.Forwards {
 		forwards = append(forwards, d.Name)
 	}
+	noPage := func(source string) bool {
+		_, asks := sources[source].(provider.Asker)
+		return !asks
+	}
 	return func(keyTaken func(string) bool) makegood.Terms {
 		now := o.Now()
-		return makegood.Terms{Catalogue: c.Catalogue, Effects: goods, Forwards: forwards, Now: now, DeriveKey: keys.Derive, KeyTaken: keyTaken,
+		return makegood.Terms{Catalogue: c.Catalogue, Effects: goods, Forwards: forwards, Now: now, DeriveKey: keys.Derive, KeyTaken: keyTaken, NoPage: noPage,
 			NewID: func(prefix string) string { return makegood.NewID(prefix, now, o.Random) }}
 	}, nil
 }
@@ -155,11 +165,19 @@ func newShop(c *config.Config, sources map[string]provider.Source, s *store.Stor
 			sellers[name] = seller
 		}
 	}
-	if sellers[c.Checkout.Source] == nil {
+	usual := c.Checkout.Source
+	if usual == "" { // nothing is sold here; whoever comes back from paying elsewhere is shown the first source's goods
+		usual = c.Sources[0].Name
+	} else if sellers[usual] == nil {
 		return nil, fmt.Errorf("checkout: source %q cannot sell", c.Checkout.Source)
 	}
-	return &api.Shop{Source: c.Checkout.Source, Sellers: sellers, Catalogue: c.Catalogue, SuccessURL: c.Checkout.SuccessURL,
+	return &api.Shop{Source: usual, LiveOnly: isLive(c), Sellers: sellers, Catalogue: c.Catalogue, SuccessURL: c.Checkout.SuccessURL,
 		CancelURL: c.Checkout.CancelURL, Store: s, Ask: i.Ask, NewToken: rand.Text, Now: now}, nil
+}
+
+// isLive reports whether money is real at any source.
+func isLive(c *config.Config) bool {
+	return slices.ContainsFunc(c.Sources, func(s config.Source) bool { return s.Live })
 }
 
 // newChecks is the table of what health looks at. Backups and the watcher are told as not configured until they are.

@@ -84,7 +84,7 @@ func (configCheckCommand) Run(s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	if err := app.CheckSources(c); err != nil {
+	if err := app.Check(c); err != nil {
 		return fmt.Errorf("%s cannot be used: %w", s.config, err)
 	}
 	fmt.Fprintf(s.out, "%s is good.\n", s.config)
@@ -92,7 +92,14 @@ func (configCheckCommand) Run(s *surroundings) error {
 	w.row("  database", "%s", c.DatabaseLabel())
 	for _, source := range c.Sources {
 		w.row("  source", "%s (%s, %s)", source.Name, source.Provider, modeText(source.Live))
-		w.row("", "its webhook address is %s/hooks/%s", c.PublicURL, source.Name)
+		token := ""
+		if source.Provider == "mollie-classic" || source.Provider == "gumroad" {
+			token = "?token= and its webhook secret"
+		}
+		w.row("", "its webhook address is %s/hooks/%s%s", c.PublicURL, source.Name, token)
+	}
+	for _, forward := range c.Forwards {
+		w.row("  forward", "%s is told at %s", forward.Name, forward.URL)
 	}
 	w.row("  catalogue", "%s", count(len(c.Catalogue), "product"))
 	way := "by SMTP"

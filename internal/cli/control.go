@@ -72,14 +72,14 @@ func newControl(c *config.Config, socket string, server bool) *control {
 }
 
 // ask makes a request of the desk and reads its answer into a value. What the desk refuses is an error with its sentence.
-func (c *control) ask(ctx context.Context, method, path string, query url.Values, body, into any) error {
+func (c *control) ask(ctx context.Context, method, path string, body, into any) error {
 	var content bytes.Buffer
 	if body != nil {
 		if err := json.NewEncoder(&content).Encode(body); err != nil {
 			return err
 		}
 	}
-	target := url.URL{Scheme: "http", Host: "control", Path: path, RawQuery: query.Encode()}
+	target := url.URL{Scheme: "http", Host: "control", Path: path}
 	req, err := http.NewRequestWithContext(ctx, method, target.String(), &content)
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ func (c licensesShowCommand) Run(s *surroundings) error {
 		if misspelt != nil {
 			key = c.Key
 		}
-		l, orderID, err := db.LicenseByKey(s.ctx, key)
+		l, orderID, _, err := db.LicenseByKey(s.ctx, key)
 		if errors.Is(err, makegood.NotFound) && misspelt != nil {
 			return misspelt
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -21,7 +20,7 @@ type ordersFindCommand struct {
 func (c ordersFindCommand) Run(s *surroundings) error {
 	return s.act(func(desk *control) error {
 		var answer api.FindAnswer
-		if err := desk.ask(s.ctx, http.MethodGet, "/api/admin/orders", url.Values{"find": {c.Quoted}}, nil, &answer); err != nil {
+		if err := desk.ask(s.ctx, http.MethodPost, "/api/admin/orders/find", api.FindAsk{Quoted: c.Quoted}, &answer); err != nil {
 			return err
 		}
 		if c.JSON {
@@ -59,7 +58,7 @@ func (c ordersMakeGoodCommand) Run(s *surroundings) error {
 	return s.act(func(desk *control) error {
 		var answer api.MakeGoodAnswer
 		ask := api.MakeGoodAsk{Quoted: c.Quoted, Resend: c.Resend}
-		if err := desk.ask(s.ctx, http.MethodPost, "/api/admin/orders/make-good", nil, ask, &answer); err != nil {
+		if err := desk.ask(s.ctx, http.MethodPost, "/api/admin/orders/make-good", ask, &answer); err != nil {
 			return err
 		}
 		if !c.JSON {
@@ -91,7 +90,7 @@ func (c ordersMakeGoodCommand) await(s *surroundings, desk *control, o api.Order
 		case <-time.After(100 * time.Millisecond):
 		}
 		o = api.OrderView{ID: o.ID}
-		if err := desk.ask(s.ctx, http.MethodGet, "/api/admin/orders/"+o.ID, nil, nil, &o); err != nil {
+		if err := desk.ask(s.ctx, http.MethodGet, "/api/admin/orders/"+o.ID, nil, &o); err != nil {
 			return o, err
 		}
 	}
@@ -118,6 +117,9 @@ func (c ordersMakeGoodCommand) report(s *surroundings, desk *control, o api.Orde
 	}
 	more := "See everything: makegood orders show " + o.ID
 	switch {
+	case o.Entitlement == makegood.EntitledOnHold:
+		fmt.Fprintf(s.out, "The goods rest while the payment is %s; nothing is owed until that ends.\n", o.Payment)
+		return nil
 	case o.Fulfillment == makegood.Fulfilled && !isOwed(o):
 		fmt.Fprintln(s.out, "The order is good: the customer has what was paid for.")
 		return nil
@@ -150,7 +152,7 @@ func (c eventsPullCommand) Run(s *surroundings) error {
 			}
 			var pulled desk.Pulled
 			body := map[string]time.Time{"since": time.Now().Add(-c.Since).UTC()}
-			err := control.ask(s.ctx, http.MethodPost, "/api/admin/sources/"+source.Name+"/events/pull", nil, body, &pulled)
+			err := control.ask(s.ctx, http.MethodPost, "/api/admin/sources/"+source.Name+"/events/pull", body, &pulled)
 			if errors.Is(err, makegood.NotFound) && c.Source == "" {
 				continue // its provider has no list of events
 			}

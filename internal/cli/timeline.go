@@ -44,7 +44,7 @@ func timeline(ctx context.Context, s *store.Store, o makegood.Order) ([]moment, 
 		}
 		if !step.DoneAt.IsZero() {
 			line = append(line, moment{step.DoneAt, "step.done",
-				fmt.Sprintf("%s accepted by the mail service (%s), %s", stepName(step.Name), step.Receipt, ordinal(step.Attempts)+" attempt")})
+				fmt.Sprintf("%s accepted%s (%s), %s", stepName(step.Name), byWhom(step.Name), step.Receipt, ordinal(step.Attempts)+" attempt")})
 		}
 	}
 	slices.SortStableFunc(line, func(a, b moment) int { return cmp.Compare(a.At.UnixMicro(), b.At.UnixMicro()) })
@@ -65,6 +65,9 @@ func entryText(e makegood.Entry) string {
 	case "license.issued":
 		return "licence " + e.After + " issued"
 	case "step.owed":
+		if makegood.IsTelling(e.After) {
+			return stepName(e.After) + " is to be told"
+		}
 		return stepName(e.After) + " owed to the customer"
 	case "stock.moved":
 		return "stock: " + e.After
@@ -75,10 +78,21 @@ func entryText(e makegood.Entry) string {
 	return e.Action + " " + change
 }
 
+// byWhom says who accepts an effect.
+func byWhom(step string) string {
+	if step == makegood.EffectEmail {
+		return " by the mail service"
+	}
+	return ""
+}
+
 // stepName is what people call an effect.
 func stepName(name string) string {
-	if name == makegood.EffectEmail {
+	switch {
+	case name == makegood.EffectEmail:
 		return "e-mail"
+	case makegood.IsTelling(name):
+		return "application " + strings.TrimPrefix(name, "forward:")
 	}
 	return name
 }

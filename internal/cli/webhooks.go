@@ -231,7 +231,7 @@ func (c webhooksRetryCommand) rounds(s *surroundings, control *control) (all []s
 		Reason: makegood.DeadReason(filterOf(c.Reason))}, Anew: c.Anew, PerSecond: c.PerSecond, DryRun: c.DryRun}
 	for {
 		var done desk.Retried
-		if err := control.ask(s.ctx, http.MethodPost, "/api/admin/dead-letters/retry", nil, ask, &done); err != nil {
+		if err := control.ask(s.ctx, http.MethodPost, "/api/admin/dead-letters/retry", ask, &done); err != nil {
 			return all, lost, err
 		}
 		all, lost = append(all, done.Letters...), lost+done.Lost
@@ -253,10 +253,10 @@ type webhooksDiscardCommand struct {
 func (c webhooksDiscardCommand) Run(s *surroundings) error {
 	return s.act(func(desk *control) error {
 		body := map[string]string{"why": c.Why}
-		if err := desk.ask(s.ctx, http.MethodPost, "/api/admin/dead-letters/"+c.ID+"/discard", nil, body, &struct{}{}); err != nil {
+		if err := desk.ask(s.ctx, http.MethodPost, "/api/admin/dead-letters/"+c.ID+"/discard", body, &struct{}{}); err != nil {
 			return err
 		}
-		fmt.Fprintf(s.out, "Dead letter %s is off the list. What it was about stays as it is.\n", oneLine(c.ID))
+		fmt.Fprintf(s.out, "Dead letter %s is off the list, and nothing waits for what it was about any more. The audit keeps why.\n", oneLine(c.ID))
 		return nil
 	})
 }

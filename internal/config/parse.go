@@ -313,13 +313,21 @@ func (p *parsing) checkout(n *node, c *Config, live, sourcesBad bool) Checkout {
 		CancelURL:  p.text(n, "cancel_url", optional(pageAddress(live))),
 	}
 	source := p.child(n, "source")
+	var sellers []string
+	for _, s := range c.Sources {
+		if providers[s.Provider].sells {
+			sellers = append(sellers, s.Name)
+		}
+	}
 	exists := slices.ContainsFunc(c.Sources, func(s Source) bool { return s.Name == co.Source })
 	switch {
 	case sourcesBad || source.bad:
-	case co.Source == "" && len(c.Sources) == 1:
-		co.Source = c.Sources[0].Name
-	case co.Source == "" && len(c.Sources) > 1:
-		p.refuse(source, "is missing; with several sources the one that sells is to be named")
+	case co.Source == "" && len(sellers) == 1:
+		co.Source = sellers[0]
+	case co.Source == "" && len(sellers) > 1:
+		p.refuse(source, "is missing; with several sources that can sell, the one that sells is to be named")
+	case exists && !slices.Contains(sellers, co.Source):
+		p.refuse(source, "names a source whose provider makes no checkouts here; stripe and paypal do")
 	case co.Source != "" && !exists:
 		p.refuse(source, "names a source that does not exist%s", suggestion(co.Source, sourceNames(c.Sources)))
 	}

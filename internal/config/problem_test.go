@@ -203,7 +203,7 @@ func TestParseRefuses(t *testing.T) {
 
 		// Checkout.
 		{"unknown source that sells", url, url + "checkout: {source: strip}\n", "checkout.source: names a source that does not exist; did you mean stripe? (makegood.yaml:2)"},
-		{"two sources and none named", hooks, hooks + source2, "checkout.source: is missing; with several sources the one that sells is to be named (makegood.yaml:1)"},
+		{"two sources and none named", hooks, hooks + source2, "checkout.source: is missing; with several sources that can sell, the one that sells is to be named (makegood.yaml:1)"},
 
 		// Licences.
 		{"key secret id", "- id: k1", "- id: k 1", "licenses.key_secrets[0].id: is not an id: it has 1 to 32 letters, digits, dots, dashes and underscores (makegood.yaml:18)"},

@@ -18,6 +18,7 @@ type provider struct {
 	apiKey        secret.Kind
 	asks          string // why an API key must be given; "" when it need not
 	webhookSecret secret.Kind
+	sells         bool   // whether it makes checkouts here
 	account       string // the pattern of an account id; "" when there are none
 }
 
@@ -28,9 +29,10 @@ var providers = map[string]provider{
 		apiKey:        secret.StripeKey,
 		asks:          "checkouts and the provider's word on a payment need one",
 		webhookSecret: secret.StripeWebhook,
+		sells:         true,
 		account:       `^acct_[A-Za-z0-9]{1,64}$`,
 	},
-	"paypal": {apiKey: secret.Token, asks: "PayPal's events prove nothing, so each is confirmed through the API", webhookSecret: secret.PayPalWebhook},
+	"paypal": {apiKey: secret.Token, asks: "PayPal's events prove nothing, so each is confirmed through the API", webhookSecret: secret.PayPalWebhook, sells: true},
 
 	"generic":           {apiKey: secret.Token, webhookSecret: secret.Password},
 	"standard-webhooks": {apiKey: secret.Token, webhookSecret: secret.StandardKey},

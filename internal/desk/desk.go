@@ -59,6 +59,8 @@ type Desk struct {
 	Store   Store
 	// Ask reads a session back from its provider and settles its order, see interpret.Interpreter.Ask.
 	Ask func(ctx context.Context, actor, source, sessionID string) (makegood.Order, error)
+	// Resettle reads what is known of an order again and settles it, for where the provider cannot be asked.
+	Resettle func(ctx context.Context, actor, orderID string) (makegood.Order, error)
 	// Terms are what an order is settled by.
 	Terms func(keyTaken func(string) bool) makegood.Terms
 	Now   func() time.Time
@@ -211,10 +213,7 @@ func (d *Desk) ask(ctx context.Context, actor string, target Found, deed *GoodDe
 	if target.Order == nil {
 		return makegood.Order{}, makegood.Errorf(makegood.NotFound, "The source %s cannot be asked, and nothing is known here.", target.Source)
 	}
-	return d.Store.AmendOrder(ctx, makegood.Amendment{OrderID: target.OrderID, Actor: actor,
-		Change: func(o *makegood.Order, keyTaken func(string) bool) ([]makegood.Entry, error) {
-			return o.Settle(d.Terms(keyTaken)), nil
-		}})
+	return d.Resettle(ctx, actor, target.OrderID)
 }
 
 // finish has run again what was given up, and sends the mail once more when that is wanted.
@@ -316,7 +315,7 @@ type Pulled struct {
 	Known  int    `json:"known"` // had come by themselves
 }
 
-// pullMax bounds the events that one pull takes; another pull goes on.
+// pullMax bounds the new events that one pull takes; another pull goes on, because these are known to it.
 const pullMax = 50_000
 
 // Pull lists the events that the provider could not deliver since a time, and takes each as if it had been delivered. An
@@ -345,7 +344,7 @@ func (d *Desk) Pull(ctx context.Context, actor, source string, since time.Time) 
 		} else {
 			p.Known++
 		}
-		if p.New+p.Known >= pullMax {
+		if p.New >= pullMax {
 			break
 		}
 	}

@@ -54,7 +54,7 @@ func (e *Email) Name() string { return makegood.EffectEmail }
 // RemembersFor is how long the mail service recognises a repetition.
 func (e *Email) RemembersFor() time.Duration { return e.sender.RemembersFor() }
 
-// Make renders the mail of an order, with every key that is valid, and encodes it.
+// Make renders the mail of an order, with every key that is not revoked, and encodes it.
 func (e *Email) Make(o makegood.Order, _ string) ([]byte, error) {
 	letter := e.letter(o)
 	var text, html strings.Builder
@@ -98,7 +98,7 @@ func (e *Email) letter(o makegood.Order) letter {
 			item.Product = line.Product
 		}
 		for _, license := range o.Licenses {
-			if license.Line == i && license.Status == makegood.LicenseActive {
+			if license.Line == i && license.Status != makegood.LicenseRevoked { // one that rests comes back by itself
 				item.Keys = append(item.Keys, license.Key)
 				keys++
 			}
@@ -133,6 +133,14 @@ func (e *Email) Bring(ctx context.Context, message []byte, round int) (string, e
 		return "", &NoEffect{err}
 	}
 	return receipt.RemoteID, nil
+}
+
+// Ready reports whether the mail service may be tried, if the sender knows.
+func (e *Email) Ready() error {
+	if w, ok := e.sender.(interface{ Ready() error }); ok {
+		return w.Ready()
+	}
+	return nil
 }
 
 // Find asks the mail service whether it accepted the mail, if it can be asked.

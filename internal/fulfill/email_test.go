@@ -120,8 +120,8 @@ func TestEmailKeys(t *testing.T) {
 			o.Lines, o.Licenses = o.Lines[:1], o.Licenses[:2]
 			o.Licenses[1].Status = makegood.LicenseRevoked
 		}, []string{"GD-AAAA-AAAA-AAA2"}, "Your licence for AZ-900 practice exam"},
-		{"one suspended", func(o *makegood.Order) { o.Licenses[0].Status = makegood.LicenseSuspended },
-			[]string{"GD-BBBB-BBBB-BBB2", "GD-CCCC-CCCC-CCC2"}, "Your licences"},
+		{"one suspended, which comes back by itself", func(o *makegood.Order) { o.Licenses[0].Status = makegood.LicenseSuspended },
+			[]string{"GD-AAAA-AAAA-AAA2", "GD-BBBB-BBBB-BBB2", "GD-CCCC-CCCC-CCC2"}, "Your licences"},
 		{"no longer in the catalogue", func(o *makegood.Order) {
 			o.Lines, o.Licenses = []makegood.Line{{Product: "az-305", Quantity: 1}}, o.Licenses[:1]
 		}, []string{"GD-AAAA-AAAA-AAA2"}, "Your licence for az-305"},

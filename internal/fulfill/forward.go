@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -81,10 +82,24 @@ const (
 	answerShown = 300
 	// turnMax is how long a telling waits in its worker for its turn under the rate limit; longer, it goes back to the queue.
 	turnMax = time.Second
+	// turnSpread is over how long those come back that found the rate limit used up.
+	turnSpread = 5 * time.Second
 )
 
 // Name is the step's name.
 func (f *Forward) Name() string { return makegood.TellingStep(f.name, 1) }
+
+// Ready returns a *makegood.Snooze while the listener is left alone after repeated failures, or its rate limit is used up.
+func (f *Forward) Ready() error {
+	if err := f.client.Ready(http.MethodPost, f.url); err != nil {
+		return err
+	}
+	if f.limit.Limit() != rate.Inf && f.limit.Tokens() < -float64(f.limit.Limit()) {
+		return &makegood.Snooze{For: turnMax + time.Duration(rand.Int64N(int64(turnSpread))),
+			Err: fmt.Errorf("the forward %q is told at most %v times a second", f.name, f.limit.Limit())}
+	}
+	return nil
+}
 
 // RemembersFor is 0: whether the listener remembers is the listener's affair. It is told again under the same webhook-id.
 func (f *Forward) RemembersFor() time.Duration { return 0 }
@@ -128,10 +143,13 @@ type OrderLicense struct {
 	ExpiresAt time.Time              `json:"expires_at,omitzero"`
 }
 
-// typeOf names what happened: the first telling of an order is order.paid, whatever has happened since; the others are
-// named after where the money is, and a licence that lives longer is order.renewed.
+// typeOf names what happened: the first telling of an order is order.paid, whatever has happened since, because whoever
+// ships on it must hear it once; the others are named after where the money is, and order.updated when it is with us.
 func typeOf(o makegood.Order, ordinal int) string {
-	if ordinal > 1 && o.Payment == makegood.PaymentPaid {
+	switch {
+	case ordinal == 1:
+		return "order.paid"
+	case o.Payment == makegood.PaymentPaid:
 		return "order.updated"
 	}
 	return "order." + string(o.Payment)
@@ -241,7 +259,8 @@ func (f *Forward) turn(ctx context.Context) error {
 	wait := reservation.Delay()
 	if wait > turnMax {
 		reservation.Cancel()
-		return &makegood.Snooze{For: wait, Err: fmt.Errorf("the forward %q is told at most %v times a second", f.name, f.limit.Limit())}
+		spread := time.Duration(rand.Int64N(int64(turnSpread))) // those that wait do not come back together
+		return &makegood.Snooze{For: wait + spread, Err: fmt.Errorf("the forward %q is told at most %v times a second", f.name, f.limit.Limit())}
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -254,14 +273,14 @@ func (f *Forward) turn(ctx context.Context) error {
 }
 
 func (f *Forward) verdict(resp *outbound.Response) (string, error) {
-	told := fmt.Sprintf("status %d", resp.Status)
-	if words := shown(resp.Body); words != "" {
-		told += ": " + words
-	}
+	status, words := fmt.Sprintf("status %d", resp.Status), shown(resp.Body)
 	if resp.Status >= 200 && resp.Status <= 299 {
-		return told, nil
+		if words != "" {
+			status += ": " + words
+		}
+		return status, nil
 	}
-	err := errors.New("the listener answered with " + told)
+	var err error = &Answered{errors.New("the listener answered with " + status), words}
 	if resp.Status == http.StatusGone {
 		return "", &makegood.Permanent{Err: fmt.Errorf("%w; 410 means that it wants to hear no more", err)}
 	}

@@ -38,6 +38,12 @@ type Finder interface {
 // ErrCannotLook: the other side will not tell whether the effect happened.
 var ErrCannotLook = errors.New("the other side cannot be looked at")
 
+// Waiter is an Effect that knows when trying is of no use just now. It is an optional ability.
+type Waiter interface {
+	// Ready returns a *makegood.Snooze, or nil when the effect may be tried. It promises nothing.
+	Ready() error
+}
+
 // NoEffect is an error after which it is certain that the effect did not happen.
 type NoEffect struct{ Err error }
 
@@ -46,6 +52,19 @@ func (e *NoEffect) Error() string { return e.Err.Error() }
 
 // Unwrap returns the cause.
 func (e *NoEffect) Unwrap() error { return e.Err }
+
+// Answered is an error with what the other side said. The words are kept on the step, where people look, and stay out of
+// the error's text, which is logged: whoever answers may repeat the customer's address.
+type Answered struct {
+	Err   error
+	Words string
+}
+
+// Error returns the cause's text alone.
+func (e *Answered) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Answered) Unwrap() error { return e.Err }
 
 // Store is what fulfilling needs kept.
 type Store interface {
@@ -74,8 +93,18 @@ const forgetMargin = time.Hour
 // still recognises it, and after that hands the step to a person rather than sending twice.
 func (f *Fulfiller) Work(ctx context.Context, job makegood.Job) error {
 	effect, ok := f.Effects[makegood.EffectOf(job.Step)]
+	if !ok && makegood.IsTelling(job.Step) {
+		f.Log.Warn("a destination that is not configured any more is not told", "order", job.OrderID, "job", job.Step)
+		_, err := f.amend(ctx, job, func(o *makegood.Order) { o.Withdraw(job.Step) })
+		return err
+	}
 	if !ok {
 		return fmt.Errorf("the effect %q is not configured any more", makegood.EffectOf(job.Step))
+	}
+	if w, ok := effect.(Waiter); ok { // before anything is written: many jobs may be waiting
+		if err := w.Ready(); err != nil {
+			return err
+		}
 	}
 	render := func(o makegood.Order) ([]byte, error) { return effect.Make(o, job.Step) }
 	message, step, err := f.Store.Intend(ctx, job.OrderID, job.Step, f.settle, render)
@@ -132,7 +161,12 @@ func (f *Fulfiller) lookBack(ctx context.Context, effect Effect, message []byte,
 func (f *Fulfiller) missed(ctx context.Context, job makegood.Job, step makegood.Step, cause error) error {
 	var none *NoEffect
 	certain := errors.As(cause, &none) && !step.InDoubt
-	_, err := f.amend(ctx, job, func(o *makegood.Order) { o.Missed(job.Step, cause.Error(), certain) })
+	reason := cause.Error()
+	var answered *Answered
+	if errors.As(cause, &answered) && answered.Words != "" {
+		reason += ": " + answered.Words
+	}
+	_, err := f.amend(ctx, job, func(o *makegood.Order) { o.Missed(job.Step, reason, certain) })
 	if err != nil {
 		f.Log.Error("failed attempt cannot be recorded", "order", job.OrderID, "job", job.Kind, "err", err)
 	}

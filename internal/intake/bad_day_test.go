@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -263,4 +264,21 @@ func TestReceiveFulfilledAgain(t *testing.T) {
 			t.Errorf("second delivery = %d %s, revived %v, want 200 after one revival", w.Code, w.Body, h.store.revived)
 		}
 	})
+}
+
+// Anybody may send a body with a wrong signature, so looking for the reason must cost little: indenting a deeply nested
+// body would swell it a thousandfold.
+func TestDiagnosisIsCheap(t *testing.T) { // not parallel: it counts what is allocated
+	h := newHall(t, nil)
+	body := strings.Repeat("[", 4000) + strings.Repeat("0,", 2000) + "0" + strings.Repeat("]", 4000)
+	wrong := simulate.Sign([]byte(body), now, "whsec_nobodys")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if w := h.post(delivery(body, wrong)); w.Code != http.StatusBadRequest {
+		t.Fatalf("= %d, want 400", w.Code)
+	}
+	runtime.ReadMemStats(&after)
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 4<<20 {
+		t.Errorf("a body of %d bytes made the diagnosis allocate %d bytes", len(body), grown)
+	}
 }

@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -30,7 +31,12 @@ func (i *Intake) awaitGoods(ctx context.Context, event makegood.Event, within ti
 			return nil
 		case err == nil && again:
 			again = false
-			if err := i.Store.Revive(ctx, outcome); err != nil {
+			if !i.reviving.begin(outcome.EventID) {
+				continue
+			}
+			err := i.Store.Revive(ctx, outcome)
+			i.reviving.end()
+			if err != nil {
 				return fmt.Errorf("run again what an event of %s waits for: %w", event.Source, err)
 			}
 			continue
@@ -43,4 +49,45 @@ func (i *Intake) awaitGoods(ctx context.Context, event makegood.Event, within ti
 		case <-time.After(look):
 		}
 	}
+}
+
+const (
+	// reviveEvery is how often one event may have everything run again that it waits for, and revivesMax how many may at
+	// once: providers repeat in masses when something is down, and live deliveries must not wait for that.
+	reviveEvery = 10 * time.Second
+	revivesMax  = 2
+)
+
+// reviving limits the revivals.
+type reviving struct {
+	now  func() time.Time
+	mu   sync.Mutex
+	at   map[string]time.Time
+	open int
+}
+
+func newReviving(now func() time.Time) *reviving {
+	return &reviving{now: now, at: map[string]time.Time{}}
+}
+
+// begin reports whether an event may be revived now; then end must follow.
+func (r *reviving) begin(eventID string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	if last, ok := r.at[eventID]; r.open >= revivesMax || ok && now.Sub(last) < reviveEvery {
+		return false
+	}
+	if len(r.at) > 10_000 { // those that are still remembered are revived once too often, and no harm is done
+		clear(r.at)
+	}
+	r.at[eventID] = now
+	r.open++
+	return true
+}
+
+func (r *reviving) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open--
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -42,8 +43,10 @@ type Options struct {
 // Intake takes deliveries of every source.
 type Intake struct {
 	Options
-	seen  *window
-	loops map[string]*share
+	seen       *window
+	loops      map[string]*share
+	diagnosing sync.Mutex
+	reviving   *reviving
 
 	deliveries *telemetry.CounterVec // source, result
 	refusals   *telemetry.CounterVec // source, reason
@@ -52,8 +55,8 @@ type Intake struct {
 // New wires an intake.
 func New(o Options) *Intake {
 	i := &Intake{
-		Options: o, seen: newWindow(o.Now), loops: make(map[string]*share, len(o.Sources)),
-		deliveries: o.Metrics.Counter("deliveries_total", "Deliveries by source and result: new, repeated or failed.", "source", "result"),
+		Options: o, seen: newWindow(o.Now), reviving: newReviving(o.Now), loops: make(map[string]*share, len(o.Sources)),
+		deliveries: o.Metrics.Counter("deliveries_total", "Deliveries by source and result: new, repeated, unfulfilled or failed.", "source", "result"),
 		refusals:   o.Metrics.Counter("refused_deliveries_total", "Deliveries that were not proved, by source and reason.", "source", "reason"),
 	}
 	for name := range o.Sources {
@@ -110,6 +113,7 @@ func (i *Intake) keep(ctx context.Context, source provider.Source, d provider.De
 	mark, hasMark := markOf(source.Name(), d)
 	if within == 0 && hasMark && i.seen.has(mark) {
 		i.count(source.Name(), resultRepeated)
+		i.Log.Debug("delivery is known already", "source", source.Name())
 		return resultRepeated, nil
 	}
 	event := source.Identify(d.Body)
@@ -133,10 +137,13 @@ func (i *Intake) keep(ctx context.Context, source provider.Source, d provider.De
 	if hasMark {
 		i.seen.add(mark) // only now: what is in the window is durable
 	}
-	i.count(source.Name(), result)
 	if within > 0 {
-		return result, i.awaitGoods(ctx, event, within, !isNew)
+		if err := i.awaitGoods(ctx, event, within, !isNew); err != nil {
+			i.deliveries.With(source.Name(), "unfulfilled").Inc() // the provider repeats because we ask it to: that is no loop
+			return "", err
+		}
 	}
+	i.count(source.Name(), result)
 	return result, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/provider"
@@ -49,11 +50,16 @@ var sentences = map[provider.Reason]string{
 }
 
 // diagnose finds out why a signature matches nothing, by trying on what usually goes wrong. It changes nothing about the
-// refusal: whatever fits here was still not proved.
+// refusal: whatever fits here was still not proved. Anybody can ask for it, so it is done for one delivery at a time, and
+// for whoever comes meanwhile not at all.
 func (i *Intake) diagnose(source provider.Source, d provider.Delivery) (reason provider.Reason, more string) {
-	for _, variant := range variantsOf(d.Body) {
-		if fits(source, d, variant.body) {
-			return provider.ReasonAltered, " It looks as if " + variant.change + "."
+	if !i.diagnosing.TryLock() {
+		return provider.ReasonMismatch, ""
+	}
+	defer i.diagnosing.Unlock()
+	for change, body := range variantsOf(d.Body) {
+		if fits(source, d, body) {
+			return provider.ReasonAltered, " It looks as if " + change + "."
 		}
 	}
 	for name, other := range i.Sources {
@@ -72,37 +78,62 @@ func fits(source provider.Source, d provider.Delivery, body []byte) bool {
 	return err == nil || errors.As(err, &s) && (s.Reason == provider.ReasonTooOld || s.Reason == provider.ReasonFuture || s.Reason == provider.ReasonRetired)
 }
 
-type variant struct {
-	change string // what would have made the true body into the one that came
-	body   []byte
+const (
+	// variantsMax is the largest body that is tried on; each variant costs another look at all of it.
+	variantsMax = 256 << 10
+	// variantDepthMax is how deep the JSON may be nested that is written anew: each level indents every line below it.
+	variantDepthMax = 32
+)
+
+// variantsOf undoes, one after the other, what proxies, frameworks and editors do to bodies. It yields what would have
+// made the true body into the one that came, and the true body.
+func variantsOf(body []byte) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		if len(body) > variantsMax {
+			return
+		}
+		for _, undo := range undoings {
+			if b := undo.do(body); b != nil && !bytes.Equal(b, body) && !yield(undo.change, b) {
+				return
+			}
+		}
+	}
 }
 
-// variantsMax is the largest body that is tried on; each variant costs another look at all of it.
-const variantsMax = 256 << 10
+// undoings are the usual changes, each with its way back; nil is none.
+var undoings = []struct {
+	change string
+	do     func([]byte) []byte
+}{
+	{"a line break was added at the end", func(b []byte) []byte { return bytes.TrimRight(b, "\r\n") }},
+	{"a line break was taken from the end", func(b []byte) []byte { return append(bytes.Clone(b), '\n') }},
+	{"line breaks were changed from LF to CRLF", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")) }},
+	{"line breaks were changed from CRLF to LF", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("\n"), []byte("\r\n")) }},
+	{"a byte order mark was added", func(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")) }},
+	{"the JSON was indented", func(b []byte) []byte { return rewritten(b, json.Compact) }},
+	{"the JSON was written anew", func(b []byte) []byte { return rewritten(b, indentBy("  ")) }},
+	{"the JSON was written anew", func(b []byte) []byte { return rewritten(b, indentBy("    ")) }},
+}
 
-// variantsOf undoes what proxies, frameworks and editors do to bodies.
-func variantsOf(body []byte) []variant {
-	if len(body) > variantsMax {
+func indentBy(indent string) func(*bytes.Buffer, []byte) error {
+	return func(dst *bytes.Buffer, src []byte) error { return json.Indent(dst, src, "", indent) }
+}
+
+// rewritten writes JSON anew, or returns nil for what is none or is nested so deep that indenting would swell it.
+func rewritten(body []byte, write func(*bytes.Buffer, []byte) error) []byte {
+	depth, deepest := 0, 0
+	for _, c := range body {
+		switch c {
+		case '{', '[':
+			depth++
+			deepest = max(deepest, depth)
+		case '}', ']':
+			depth--
+		}
+	}
+	var b bytes.Buffer
+	if deepest > variantDepthMax || write(&b, body) != nil {
 		return nil
 	}
-	var all []variant
-	add := func(change string, b []byte) {
-		if !bytes.Equal(b, body) {
-			all = append(all, variant{change, b})
-		}
-	}
-	add("a line break was added at the end", bytes.TrimRight(body, "\r\n"))
-	add("a line break was taken from the end", append(bytes.Clone(body), '\n'))
-	add("line breaks were changed from LF to CRLF", bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n")))
-	add("line breaks were changed from CRLF to LF", bytes.ReplaceAll(body, []byte("\n"), []byte("\r\n")))
-	add("a byte order mark was added", bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
-	if json.Valid(body) {
-		var compact, two, four bytes.Buffer
-		if json.Compact(&compact, body) == nil && json.Indent(&two, body, "", "  ") == nil && json.Indent(&four, body, "", "    ") == nil {
-			add("the JSON was indented", compact.Bytes())
-			add("the JSON was written anew", two.Bytes())
-			add("the JSON was written anew", four.Bytes())
-		}
-	}
-	return all
+	return b.Bytes()
 }

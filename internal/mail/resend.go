@@ -50,6 +50,9 @@ func NewResend(c *outbound.Client, baseURL string, key secret.Value, now func() 
 	return &Resend{client: c, baseURL: strings.TrimRight(baseURL, "/"), key: key, now: now}, nil
 }
 
+// Ready returns a *makegood.Snooze while Resend is left alone after repeated failures.
+func (r *Resend) Ready() error { return r.client.Ready(http.MethodPost, r.baseURL+"/emails") }
+
 // RemembersFor returns 24 hours: for so long Resend answers a repetition under the same key without sending again.
 func (r *Resend) RemembersFor() time.Duration { return resendRemembers }
 

@@ -15,23 +15,34 @@ import (
 var ErrResting = errors.New("the other side has failed repeatedly and is left alone for a moment")
 
 // The pace of a breaker. Five failures in a row are no coincidence; a second later one request may try. The rest doubles
-// while it fails, up to half a minute: so long may whoever recovered wait for us.
+// while that one fails, up to half a minute: so long may whoever recovered wait for us.
 const (
 	failuresToRest = 5
 	restFirst      = time.Second
 	restMax        = 30 * time.Second
 )
 
-// breakers keeps one breaker for each destination, which is scheme, host and port.
+// destinationsMax bounds the breakers; a program talks to a handful of hosts. Beyond it nothing rests.
+const destinationsMax = 1000
+
+// breakers keeps a breaker for each destination.
 type breakers struct {
 	now     func() time.Time
 	changed func(target string, resting bool)
 	mu      sync.Mutex
-	all     map[string]*breaker
+	all     map[destination]*breaker
 }
 
-// destinationsMax bounds the breakers; a program talks to a handful of hosts. Beyond it nothing rests.
-const destinationsMax = 1000
+// destination is scheme, host and port, and whether we ask or tell there: a service that answers questions and takes no
+// orders is not well.
+type destination struct {
+	target string
+	reads  bool
+}
+
+func destinationOf(req *http.Request) destination {
+	return destination{target(req.URL), req.Method == http.MethodGet || req.Method == http.MethodHead}
+}
 
 // breaker leaves a destination alone that does not answer. It is closed (everything passes), resting (nothing passes), or
 // trying (one request passes, and decides).
@@ -40,59 +51,80 @@ type breaker struct {
 	rest     time.Duration // how long the present rest is; 0 when there is none
 	until    time.Time     // when one may try
 	trying   bool
+	phase    uint64 // counts the changes: what was sent in an earlier phase says nothing bad about this one
 }
 
-// admit lets a request to target pass, or says how long to wait.
-func (b *breakers) admit(target string) error {
+// admit lets a request pass and names the phase it belongs to, or says how long to wait.
+func (b *breakers) admit(to destination) (phase uint64, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	d := b.all[target]
-	if d == nil || d.rest == 0 {
-		return nil
+	d := b.all[to]
+	if d == nil {
+		return 0, nil
 	}
-	wait := d.until.Sub(b.now())
-	if wait <= 0 && !d.trying {
+	if wait := d.wait(b.now()); wait > 0 {
+		return 0, resting(to, wait)
+	}
+	if d.rest > 0 {
 		d.trying = true
-		return nil
+		d.phase++
 	}
-	if d.trying {
-		wait = restFirst // somebody is finding out
-	}
-	return &makegood.Snooze{For: max(wait, restFirst), Err: fmt.Errorf("%s: %w", target, ErrResting)}
+	return d.phase, nil
 }
 
-// settle records how a request that was admitted ended.
-func (b *breakers) settle(target string, failed bool) {
+// wait is how long nothing may pass; 0 when something may.
+func (d *breaker) wait(now time.Time) time.Duration {
+	switch {
+	case d.rest == 0:
+		return 0
+	case d.trying:
+		return restFirst // somebody is finding out
+	}
+	return max(d.until.Sub(now), 0)
+}
+
+func resting(to destination, wait time.Duration) error {
+	return &makegood.Snooze{For: max(wait, restFirst), Err: fmt.Errorf("%s: %w", to.target, ErrResting)}
+}
+
+// settle records how a request of a phase ended.
+func (b *breakers) settle(to destination, phase uint64, failed bool) {
 	b.mu.Lock()
-	d := b.all[target]
+	d := b.all[to]
 	if d == nil {
 		if !failed || len(b.all) >= destinationsMax {
 			b.mu.Unlock()
 			return
 		}
 		d = &breaker{}
-		b.all[target] = d
+		b.all[to] = d
 	}
 	wasResting := d.rest > 0
-	d.trying = false
-	if !failed {
-		*d = breaker{}
-	} else if d.failures++; d.failures >= failuresToRest {
-		d.rest = min(max(2*d.rest, restFirst), restMax)
+	switch {
+	case !failed: // an answer is an answer, whenever it was asked for
+		*d = breaker{phase: d.phase}
+		if wasResting {
+			d.phase++
+		}
+	case phase != d.phase: // many failed at once; the first few have said it
+	case d.trying, d.failures+1 >= failuresToRest:
+		*d = breaker{rest: min(max(2*d.rest, restFirst), restMax), phase: d.phase + 1}
 		d.until = b.now().Add(d.rest)
+	default:
+		d.failures++
 	}
 	isResting := d.rest > 0
 	b.mu.Unlock()
 	if wasResting != isResting && b.changed != nil {
-		b.changed(target, isResting)
+		b.changed(to.target, isResting)
 	}
 }
 
 // abandon records that an admitted request ended without telling anything about the other side.
-func (b *breakers) abandon(target string) {
+func (b *breakers) abandon(to destination, phase uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if d := b.all[target]; d != nil {
+	if d := b.all[to]; d != nil && d.phase == phase {
 		d.trying = false
 	}
 }

@@ -73,7 +73,7 @@ func New(o Options) *Client {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Client{options: o, breakers: &breakers{now: o.Now, changed: o.Changed, all: map[string]*breaker{}}, http: &http.Client{
+	return &Client{options: o, breakers: &breakers{now: o.Now, changed: o.Changed, all: map[destination]*breaker{}}, http: &http.Client{
 		Transport:     transport(o),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -101,8 +101,8 @@ func transport(o Options) *http.Transport {
 // An error is always an *Error. Its text has scheme and host of the URL and nothing else of it, because paths, queries
 // and userinfo hold secrets. MaybeSent says whether the other side may have acted on the request.
 //
-// A destination that failed five times in a row (no answer, or a status of 500 and above) is left alone for a moment:
-// then the error is ErrResting and a *makegood.Snooze, and nothing was sent.
+// A destination that failed five times in a row (no answer, or a status of 500 and above) is left alone for a moment, for
+// questions (GET) and for everything else apart: then the error is ErrResting and a *makegood.Snooze, and nothing was sent.
 //
 // A request that carries an Idempotency-Key may be sent again by the standard library when a kept connection turns out
 // to be dead; it is then the same request under the same key.
@@ -110,19 +110,39 @@ func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
 	if err := checkTarget(req.URL); err != nil {
 		return nil, &Error{Target: target(req.URL), Err: err}
 	}
-	if err := c.breakers.admit(target(req.URL)); err != nil {
-		return nil, &Error{Target: target(req.URL), Err: err}
+	to := destinationOf(req)
+	phase, err := c.breakers.admit(to)
+	if err != nil {
+		return nil, &Error{Target: to.target, Err: err}
 	}
 	resp, err := c.send(ctx, req)
 	switch {
 	case ctx.Err() != nil: // whoever asked has gone; that says nothing of the other side
-		c.breakers.abandon(target(req.URL))
+		c.breakers.abandon(to, phase)
 	case errors.Is(err, ErrRefusedAddress), errors.Is(err, ErrBodyTooLarge):
-		c.breakers.abandon(target(req.URL))
+		c.breakers.abandon(to, phase)
 	default:
-		c.breakers.settle(target(req.URL), err != nil || isFailure(resp.Status))
+		c.breakers.settle(to, phase, err != nil || isFailure(resp.Status))
 	}
 	return resp, err
+}
+
+// Ready reports whether a request to url with that method could be sent now, or a *makegood.Snooze that is ErrResting. It
+// spares whoever has to prepare a request the work.
+func (c *Client) Ready(method, url string) error {
+	req, err := http.NewRequest(method, url, nil)
+	if err != nil {
+		return nil // Do says what is wrong with it
+	}
+	to := destinationOf(req)
+	c.breakers.mu.Lock()
+	defer c.breakers.mu.Unlock()
+	if d := c.breakers.all[to]; d != nil {
+		if wait := d.wait(c.breakers.now()); wait > 0 {
+			return &Error{Target: to.target, Err: resting(to, wait)}
+		}
+	}
+	return nil
 }
 
 func (c *Client) send(ctx context.Context, req *http.Request) (*Response, error) {

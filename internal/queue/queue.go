@@ -82,6 +82,9 @@ const (
 	// lostRunsMax is how many runs of a job may be lost to crashes beyond its attempts. A job that kills the process
 	// every time would otherwise do so for ever: none of its runs comes back to be counted as the last.
 	lostRunsMax = 5
+	// snoozingMax is for how long a job may be put off because the other side asks for it. Afterwards being put off counts
+	// as a failed attempt, so that in the end a person hears of it.
+	snoozingMax = 7 * 24 * time.Hour
 )
 
 // migrationLock names the advisory lock of whoever migrates River's tables. It spells "mg_queue".
@@ -233,7 +236,7 @@ func (o Options) runner(kind string) func(context.Context, makegood.Job, *rivert
 		policy := o.Policy(job)
 		job.Attempt = makegood.Attempt{Number: row.Attempt, Last: row.Attempt >= policy.Attempts}
 		var err error
-		if row.Attempt > policy.Attempts+lostRunsMax {
+		if lost := row.Attempt - 1 - len(row.Errors); lost >= policy.Attempts+lostRunsMax {
 			err = &makegood.Permanent{Reason: makegood.DeadCrashed,
 				Err: fmt.Errorf("the process died or hung in each of its last %d runs", lostRunsMax+1)}
 		} else {
@@ -244,7 +247,7 @@ func (o Options) runner(kind string) func(context.Context, makegood.Job, *rivert
 		}
 		log := log.With("event", job.EventID, "order", job.OrderID, "attempt", row.Attempt, "err", err)
 		var snooze *makegood.Snooze
-		if errors.As(err, &snooze) {
+		if errors.As(err, &snooze) && time.Since(row.CreatedAt) < snoozingMax {
 			log.Info("job waits because the other side asked for it", "for", snooze.For)
 			return river.JobSnooze(max(snooze.For, time.Second))
 		}

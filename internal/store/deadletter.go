@@ -231,15 +231,36 @@ func (s *Store) RetryDeadLetter(ctx context.Context, id string, how Rerun, settl
 }
 
 // DiscardDeadLetter records that a person decided that the job of an open letter is not needed, and reports false when the
-// letter was not open. What it was about stays as it is.
-func (s *Store) DiscardDeadLetter(ctx context.Context, id, actor, why string) (discarded bool, err error) {
+// letter was not open. A step is marked as discarded, an event as unhandled with the reason: nobody waits for them any more.
+func (s *Store) DiscardDeadLetter(ctx context.Context, id, actor, why string, settle func(*makegood.Order) []makegood.Entry) (discarded bool, err error) {
 	err = s.write(ctx, func(w *writing) error {
 		n, err := w.Exec(ctx, `UPDATE dead_letters SET state = 'discarded' WHERE id = $1 AND state = 'open'`, id)
 		if discarded = n == 1; err != nil || !discarded {
 			return err
 		}
-		return w.record(ctx, "", actor, []makegood.Entry{{Action: "dead_letter.discarded", Target: id,
-			Before: string(makegood.DeadOpen), After: string(makegood.DeadDiscarded) + ": " + clean(why)}})
+		d, err := scanDeadLetter(w.QueryRow(ctx, `SELECT `+deadLetterColumns+` FROM dead_letters WHERE id = $1`, id))
+		if err != nil {
+			return err
+		}
+		if err := w.record(ctx, d.Job.OrderID, actor, []makegood.Entry{{Action: "dead_letter.discarded", Target: id,
+			Before: string(makegood.DeadOpen), After: string(makegood.DeadDiscarded) + ": " + clean(why)}}); err != nil {
+			return err
+		}
+		if d.Job.Kind == makegood.JobInterpret {
+			return w.Do(ctx, `
+				UPDATE events
+				SET state = 'unhandled', note = $2, handled_at = $3
+				WHERE id = $1 AND state = 'dead'`, d.Job.EventID, "Discarded by "+actor+": "+clean(why), micros(w.now))
+		}
+		_, err = w.amend(ctx, makegood.Amendment{
+			OrderID: d.Job.OrderID,
+			Actor:   actor,
+			Change: func(o *makegood.Order, _ func(string) bool) ([]makegood.Entry, error) {
+				o.Discard(d.Job.Step)
+				return settle(o), nil
+			},
+		})
+		return err
 	})
 	return discarded && err == nil, err
 }

@@ -115,10 +115,10 @@ func TestDeadLetterFilters(t *testing.T) {
 		for i, reason := range []makegood.DeadReason{makegood.DeadExhausted, makegood.DeadPermanent, makegood.DeadExhausted} {
 			ids = append(ids, deadEvent(t, s, fmt.Sprint("evt_", i), reason).ID)
 		}
-		if discarded, err := s.DiscardDeadLetter(t.Context(), ids[1], "operator:ann", "a test of ours"); !discarded || err != nil {
+		if discarded, err := s.DiscardDeadLetter(t.Context(), ids[1], "operator:ann", "a test of ours", nil); !discarded || err != nil {
 			t.Fatalf("discard = %v, %v", discarded, err)
 		}
-		if discarded, err := s.DiscardDeadLetter(t.Context(), ids[1], "operator:ann", "again"); discarded || err != nil {
+		if discarded, err := s.DiscardDeadLetter(t.Context(), ids[1], "operator:ann", "again", nil); discarded || err != nil {
 			t.Errorf("discard twice = %v, %v, want false, nil", discarded, err)
 		}
 		if retried, err := s.RetryDeadLetter(t.Context(), ids[1], store.Rerun{Actor: "operator:ann"}, nil); retried || err != nil {
@@ -173,7 +173,7 @@ func TestRetryDeadLetterBehind(t *testing.T) {
 		}); err != nil || state != "scheduled" || priority != 4 {
 			t.Errorf("its job = %s, priority %d, %v, want it scheduled at the lowest priority", state, priority, err)
 		}
-		if n, err := s.HurryFailedJobs(t.Context()); n != 0 || err != nil {
+		if n, err := s.HurryFailedJobs(t.Context(), "stripe", ""); n != 0 || err != nil {
 			t.Errorf("HurryFailedJobs = %d, %v, want 0: it did not fail, it waits", n, err)
 		}
 		if n, err := s.HurryEvent(t.Context(), d.Job.EventID, ""); n != 1 || err != nil {

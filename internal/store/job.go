@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/makegood/makegood"
 )
@@ -87,7 +88,6 @@ func (s *Store) ReleaseRunningJobs(ctx context.Context, node string) (int64, err
 type QueueDepth struct {
 	Queue   string `json:"queue"`
 	Waiting int64  `json:"waiting"` // due now or later
-	Due     int64  `json:"due"`     // of those that wait, how many could run now
 	Running int64  `json:"running"`
 }
 
@@ -96,8 +96,7 @@ func (s *Store) QueueDepths(ctx context.Context) ([]QueueDepth, error) {
 	var depths []QueueDepth
 	err := s.read(ctx, func(tx Tx) error {
 		rows, err := tx.Query(ctx, `
-			SELECT queue, COUNT(*), SUM(CASE WHEN state = 'running' THEN 1 ELSE 0 END),
-				SUM(CASE WHEN state = 'available' AND scheduled_at <= `+s.engine.moment()+` THEN 1 ELSE 0 END)
+			SELECT queue, COUNT(*), SUM(CASE WHEN state = 'running' THEN 1 ELSE 0 END)
 			FROM river_job
 			WHERE state IN ('available', 'retryable', 'scheduled', 'running')
 			GROUP BY queue
@@ -108,7 +107,7 @@ func (s *Store) QueueDepths(ctx context.Context) ([]QueueDepth, error) {
 		defer rows.Close()
 		for rows.Next() {
 			var d QueueDepth
-			if err := rows.Scan(&d.Queue, &d.Waiting, &d.Running, &d.Due); err != nil {
+			if err := rows.Scan(&d.Queue, &d.Waiting, &d.Running); err != nil {
 				return err
 			}
 			d.Waiting -= d.Running
@@ -119,10 +118,27 @@ func (s *Store) QueueDepths(ctx context.Context) ([]QueueDepth, error) {
 	return depths, err
 }
 
-// HurryFailedJobs makes jobs due now that failed and wait for their next attempt, because what they failed on is well
-// again. Jobs that wait because somebody asked them to are left alone.
-func (s *Store) HurryFailedJobs(ctx context.Context) (int64, error) {
-	return s.hurry(ctx, `state = 'retryable'`)
+// BusyJobs counts the jobs that run, or could run now. When it is 0, nothing happens by itself before a retry is due.
+func (s *Store) BusyJobs(ctx context.Context) (n int, err error) {
+	err = s.look(ctx, func(tx Tx) error {
+		return tx.QueryRow(ctx, `
+			SELECT COUNT(*)
+			FROM river_job
+			WHERE state = 'running' OR state = 'available' AND scheduled_at <= `+s.engine.moment()).Scan(&n)
+	})
+	return n, err
+}
+
+// hurryMax bounds the jobs that are brought forward at once: what waits for longer than that comes by its own time.
+const hurryMax = 500
+
+// HurryFailedJobs makes jobs due now that failed at one destination and wait for their next attempt, because it is well
+// again: those that interpret events of the source, or those that bring about the step, whichever is given. Jobs that wait
+// because somebody asked them to are left alone, and so are all but the oldest few hundred: they come by themselves.
+func (s *Store) HurryFailedJobs(ctx context.Context, source, step string) (int64, error) {
+	e := s.engine
+	return s.hurry(ctx, `state = 'retryable' AND (`+e.jsonText("args", "source")+` = $1 AND $1 <> '' OR `+
+		e.jsonText("args", "step")+` = $2 AND $2 <> '' OR `+e.jsonText("args", "step")+` LIKE $2 || ':%' AND $2 <> '')`, source, step)
 }
 
 // HurryEvent makes the jobs due now that stand between an event and the goods of its order: the provider asks again, and
@@ -130,18 +146,37 @@ func (s *Store) HurryFailedJobs(ctx context.Context) (int64, error) {
 func (s *Store) HurryEvent(ctx context.Context, eventID, orderID string) (int64, error) {
 	e := s.engine
 	// What is due within seconds River calls available already.
-	return s.hurry(ctx, `state IN ('retryable', 'scheduled', 'available') AND scheduled_at > `+e.moment()+` AND (`+e.jsonText("args", "event")+` = $1 AND $1 <> '' OR `+
-		e.jsonText("args", "order")+` = $2 AND $2 <> '')`, eventID, orderID)
+	return s.hurry(ctx, `state IN ('retryable', 'scheduled', 'available') AND scheduled_at > `+e.moment()+` AND (`+
+		e.jsonText("args", "event")+` = $1 AND $1 <> '' OR `+e.jsonText("args", "order")+` = $2 AND $2 <> '')`, eventID, orderID)
 }
 
+// hurry looks for the jobs beside the writer, because it may have to look through all that wait, and writes only what it
+// found.
 func (s *Store) hurry(ctx context.Context, where string, args ...any) (hurried int64, err error) {
-	err = s.write(ctx, func(w *writing) error {
-		hurried, err = w.Exec(ctx, `UPDATE river_job SET state = 'available', scheduled_at = `+s.engine.moment()+` WHERE `+where, args...)
-		if hurried > 0 {
-			w.wake(makegood.QueuePayments)
-			w.wake(makegood.QueueEffects)
-		}
-		return err
+	var ids []int64
+	err = s.look(ctx, func(tx Tx) error {
+		return each(ctx, tx, func(rows Rows) error {
+			var id int64
+			err := rows.Scan(&id)
+			ids = append(ids, id)
+			return err
+		}, `SELECT id FROM river_job WHERE `+where+fmt.Sprintf(` ORDER BY id LIMIT %d`, hurryMax), args...)
 	})
-	return hurried, err
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	err = s.write(ctx, func(w *writing) error {
+		for _, id := range ids {
+			if err := w.Do(ctx, `
+				UPDATE river_job
+				SET state = 'available', scheduled_at = `+s.engine.moment()+`
+				WHERE id = $1 AND state IN ('retryable', 'scheduled', 'available')`, id); err != nil {
+				return err
+			}
+		}
+		w.wake(makegood.QueuePayments)
+		w.wake(makegood.QueueEffects)
+		return nil
+	})
+	return int64(len(ids)), err
 }

@@ -17,14 +17,15 @@ func scanLicense(row Row, more ...any) (makegood.License, error) {
 	return l, err
 }
 
-// LicenseByKey returns a licence and the id of its order, by the key as issued. It is makegood.NotFound when there is none.
-func (s *Store) LicenseByKey(ctx context.Context, key string) (l makegood.License, orderID string, err error) {
+// LicenseByKey returns a licence, the id of its order and whether that was paid with real money, by the key as issued. It
+// is makegood.NotFound when there is none.
+func (s *Store) LicenseByKey(ctx context.Context, key string) (l makegood.License, orderID string, live bool, err error) {
 	err = s.read(ctx, func(tx Tx) error {
 		l, err = scanLicense(tx.QueryRow(ctx, `
-			SELECT `+licenseColumns+`, order_id
+			SELECT `+licenseColumns+`, order_id, (SELECT live FROM orders WHERE orders.id = licenses.order_id)
 			FROM licenses
-			WHERE license_key = $1 OR id = $1`, key), &orderID)
+			WHERE license_key = $1 OR id = $1`, key), &orderID, &live)
 		return notFound(err, "There is no such licence.")
 	})
-	return l, orderID, err
+	return l, orderID, live, err
 }

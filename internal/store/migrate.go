@@ -35,6 +35,16 @@ func (s *Store) Migrate(ctx context.Context) error {
 	return s.migrate(ctx, steps)
 }
 
+// IsMigrated reports whether the schema is that of this program. It changes nothing.
+func (s *Store) IsMigrated(ctx context.Context) (bool, error) {
+	steps, err := readMigrations(migrationFiles)
+	if err != nil {
+		return false, err
+	}
+	applied, err := s.appliedMigrations(ctx)
+	return err == nil && len(applied) == len(steps), err
+}
+
 func (s *Store) migrate(ctx context.Context, steps []migration) error {
 	return s.engine.exclusively(ctx, func() error { return s.migrateAlone(ctx, steps) })
 }

@@ -57,7 +57,7 @@ func (s *Store) Intend(ctx context.Context, orderID, step string, settle func(*m
 }
 
 // turnWait is how long a step waits for its turn before it looks again.
-const turnWait = 2 * time.Second
+const turnWait = 10 * time.Second
 
 // intend counts the attempt and keeps the message, unless the goods may not leave.
 func (w *writing) intend(ctx context.Context, orderID, name string, made []byte) (kept []byte, step makegood.Step, due bool, err error) {
@@ -104,21 +104,23 @@ func (s *Store) withdraw(ctx context.Context, orderID, step string, settle func(
 		OrderID: orderID,
 		Actor:   "system:effects",
 		Change: func(o *makegood.Order, _ func(string) bool) ([]makegood.Entry, error) {
+			entries := settle(o) // what is kept may be older than a policy, or than a refund that failed
 			if o.Due(step) {
-				return nil, errStillOwed
+				return entries, nil
 			}
 			o.Withdraw(step)
-			return settle(o), nil
+			return append(entries, settle(o)...), nil
 		},
 	})
 	if err != nil {
 		return makegood.Step{}, err
 	}
-	return *o.Step(step), nil
+	at := *o.Step(step)
+	if at.State == makegood.StepOwed { // it is due after all: the next run sees that
+		return at, &makegood.Snooze{For: time.Second, Err: fmt.Errorf("order %s changed at the same moment", orderID)}
+	}
+	return at, nil
 }
-
-// errStillOwed is a refund that came and failed between two looks; the job runs again.
-var errStillOwed = makegood.Errorf(makegood.Unavailable, "The order changed at the same moment.")
 
 // Outgoing returns what was or will be sent for a step, byte for byte.
 func (s *Store) Outgoing(ctx context.Context, orderID, step string) ([]byte, error) {

@@ -29,6 +29,12 @@ func (w *writing) orderByReference(ctx context.Context, a makegood.Amendment) (*
 			return loadOrder(ctx, w, `id = $1`+w.store.engine.forUpdate(), orderID)
 		}
 	}
+	for _, f := range a.Facts {
+		// A sale is never buried: it would be lost in silence if nobody named its session later.
+		if f.Kind == makegood.FactPaid || f.Kind == makegood.FactAwaiting {
+			return nil, &makegood.Permanent{Err: fmt.Errorf("the payment %q names no session and no order has it, so nobody knows what was bought", f.PaymentID)}
+		}
+	}
 	return nil, errNoOrderYet
 }
 

@@ -344,7 +344,7 @@ func TestPlans(t *testing.T) {
 		{"find orders", func() error { _, err := s.FindOrders(t.Context(), "ann@example.com"); return err },
 			[]string{"sqlite_autoindex_orders_1 (id=?)", "orders_identity (session_id=?)", "orders_by_payment (payment_id=?)",
 				"orders_by_email (<expr>=?)", "licenses_key (license_key=?)", "sqlite_autoindex_licenses_1 (id=?)"}, ""},
-		{"licence by key", func() error { _, _, err := s.LicenseByKey(t.Context(), o.Licenses[0].Key); return err },
+		{"licence by key", func() error { _, _, _, err := s.LicenseByKey(t.Context(), o.Licenses[0].Key); return err },
 			[]string{"licenses_key (license_key=?)", "sqlite_autoindex_licenses_1 (id=?)"}, ""},
 		{"amend", func() error {
 			_, err := s.AmendOrder(t.Context(), makegood.Amendment{Key: key, Actor: "test", Change: learn(refunded())})

@@ -206,11 +206,11 @@ func TestKeyTakenSeesOtherOrders(t *testing.T) {
 			t.Errorf("keyTaken = %v for an issued key, free = %v for another (%v), want true, true", taken, free, err)
 		}
 		for _, named := range []string{o.Licenses[1].Key, o.Licenses[1].ID} {
-			if l, orderID, err := s.LicenseByKey(t.Context(), named); err != nil || orderID != o.ID || l != o.Licenses[1] {
+			if l, orderID, _, err := s.LicenseByKey(t.Context(), named); err != nil || orderID != o.ID || l != o.Licenses[1] {
 				t.Errorf("LicenseByKey(%q) = %+v of %q, %v, want the second licence of %s", named, l, orderID, err, o.ID)
 			}
 		}
-		if _, _, err := s.LicenseByKey(t.Context(), "GD-NONE"); !errors.Is(err, makegood.NotFound) {
+		if _, _, _, err := s.LicenseByKey(t.Context(), "GD-NONE"); !errors.Is(err, makegood.NotFound) {
 			t.Errorf("LicenseByKey of nothing = %v, want not found", err)
 		}
 	})

@@ -26,6 +26,13 @@ CREATE TABLE order_references (
     PRIMARY KEY (reference, source, account, live)
 );
 
+INSERT INTO order_references (reference, source, account, live, order_id)
+SELECT facts.payment_id, orders.source, orders.account, orders.live, MIN(orders.id)
+FROM facts
+JOIN orders ON orders.id = facts.order_id
+WHERE facts.payment_id <> '' AND facts.payment_id <> orders.payment_id
+GROUP BY facts.payment_id, orders.source, orders.account, orders.live;
+
 -- Facts that came before their sale: they wait under each of their references for the order that will have it.
 CREATE TABLE tombstones (
     reference TEXT    NOT NULL,
