@@ -19,7 +19,7 @@ require (
 	modernc.org/sqlite v1.60.0
 )
 
-require github.com/standard-webhooks/standard-webhooks/libraries v0.0.1 // indirect
+require github.com/standard-webhooks/standard-webhooks/libraries v0.0.1
 
 require (
 	github.com/dustin/go-humanize v1.0.1 // indirect
