@@ -116,12 +116,14 @@ func cell(t *testing.T, url string, mode Mode, n int, planted bool) (struck bool
 	return struck, script.finish(ctx, w)
 }
 
-// script is three orders: one key; three keys in one order; and a delayed payment.
+// script is four orders: one key; three keys in one order; a delayed payment; and one whose money goes back at once, so
+// that its refund may be learned before its sale.
 type script struct {
 	sessions map[string]int // keys that each must get
 	emails   map[string]string
 	delayed  string
 	settled  bool
+	refunded string // the session whose money went back; "" before
 }
 
 func play(ctx context.Context, w *demo.World, faults *Faults) *script {
@@ -132,6 +134,8 @@ func play(ctx context.Context, w *demo.World, faults *Faults) *script {
 	Eventually(ctx, 10*time.Second, func(ctx context.Context) bool { return faults.Struck() || s.fulfilled(ctx, w) == 2 })
 	s.settleDelayed(w)
 	Eventually(ctx, 10*time.Second, func(ctx context.Context) bool { return faults.Struck() || s.fulfilled(ctx, w) == 3 })
+	s.refund(w)
+	Eventually(ctx, 10*time.Second, func(ctx context.Context) bool { return faults.Struck() || s.revoked(ctx, w) })
 	// The queue finishes its jobs a moment later, in commits of its own.
 	Eventually(ctx, 10*time.Second, func(ctx context.Context) bool {
 		if faults.Struck() { // the server may not even have started
@@ -167,6 +171,44 @@ func (s *script) settleDelayed(w *demo.World) {
 	}
 }
 
+// refund pays an order and gives the money back before anybody has heard of either.
+func (s *script) refund(w *demo.World) {
+	if s.refunded != "" {
+		return
+	}
+	w.Stripe.SetFaults(simulate.Faults{ConstantRetry: 15 * time.Millisecond, Hold: true, Reorder: true})
+	s.refunded = s.open(w, "dan@example.com", 1)
+	delete(s.sessions, s.refunded)
+	sold, _ := w.Stripe.Session(s.refunded)
+	if _, err := w.Stripe.Refund(sold.PaymentIntent, 2900); err != nil {
+		panic(err)
+	}
+	w.Stripe.SetFaults(simulate.Faults{ConstantRetry: 15 * time.Millisecond})
+}
+
+// revoked reports whether the order whose money went back is known to be so.
+func (s *script) revoked(ctx context.Context, w *demo.World) bool {
+	o, err := w.Store().OrderBySession(ctx, "stripe", s.refunded)
+	return err == nil && o.Payment == makegood.PaymentRefunded && o.Fulfillment == makegood.Revoked
+}
+
+// checkRefunded holds that nothing is left of the order whose money went back but what it may have had before.
+func (s *script) checkRefunded(ctx context.Context, w *demo.World) error {
+	o, err := w.Store().OrderBySession(ctx, "stripe", s.refunded)
+	if err != nil {
+		return err
+	}
+	for _, l := range o.Licenses {
+		if l.Status != makegood.LicenseRevoked {
+			return fmt.Errorf("the refunded order has a licence that is %s", l.Status)
+		}
+	}
+	if n := len(w.Resend.Inbox(s.emails[s.refunded])); n > 1 {
+		return fmt.Errorf("the refunded order has %d mails", n)
+	}
+	return nil
+}
+
 func (s *script) fulfilled(ctx context.Context, w *demo.World) int {
 	n := 0
 	for session := range s.sessions {
@@ -182,11 +224,11 @@ func (s *script) fulfilled(ctx context.Context, w *demo.World) int {
 func (s *script) finish(ctx context.Context, w *demo.World) error {
 	if !Eventually(ctx, 8*time.Second, func(ctx context.Context) bool {
 		depths, err := w.Store().QueueDepths(ctx)
-		return err == nil && len(depths) == 0 && s.fulfilled(ctx, w) == len(s.sessions)
+		return err == nil && len(depths) == 0 && s.fulfilled(ctx, w) == len(s.sessions) && s.revoked(ctx, w)
 	}) {
 		return fmt.Errorf("only %d of %d orders are made good", s.fulfilled(ctx, w), len(s.sessions))
 	}
-	var errs []error
+	errs := []error{s.checkRefunded(ctx, w)}
 	for _, session := range slices.SortedFunc(maps.Keys(s.sessions), cmp.Compare[string]) {
 		errs = append(errs, s.check(ctx, w, session))
 	}
