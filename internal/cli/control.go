@@ -19,6 +19,7 @@ import (
 	"github.com/makegood/makegood/internal/api"
 	"github.com/makegood/makegood/internal/app"
 	"github.com/makegood/makegood/internal/config"
+	"github.com/makegood/makegood/internal/store"
 )
 
 // control is how the command line acts: through the socket of the running server, or, when none runs here, through a desk
@@ -45,11 +46,11 @@ func (s *surroundings) act(do func(*control) error) error {
 	}
 	defer os.RemoveAll(folder)
 	socket := filepath.Join(folder, "control")
-	log, err := s.logger(config.Log{Level: "error", Format: c.Log.Format})
-	if err != nil {
+	if err := s.mustExist(c.Database); err != nil {
 		return err
 	}
-	desk, err := app.OpenDesk(s.ctx, c, socket, app.Options{Log: log})
+	// What goes wrong is told by the answer; a log beside it would say it twice.
+	desk, err := app.OpenDesk(s.ctx, c, socket, app.Options{})
 	if errors.Is(err, makegood.Conflict) || errors.Is(err, makegood.Unavailable) && c.Control.Socket != "" {
 		return fmt.Errorf("%w (a server that runs on this database is acted on through its control socket %s, as the user who runs it)", err, c.Control.Socket)
 	}
@@ -58,6 +59,15 @@ func (s *surroundings) act(do func(*control) error) error {
 	}
 	err = do(newControl(c, socket, false))
 	return errors.Join(err, desk.Close(context.WithoutCancel(s.ctx)))
+}
+
+// mustExist refuses to act on a database that is not there: a mistyped path would be made, and look empty.
+func (s *surroundings) mustExist(url string) error {
+	db, err := store.OpenReading(s.ctx, url)
+	if err != nil {
+		return err
+	}
+	return db.Close()
 }
 
 func newControl(c *config.Config, socket string, server bool) *control {

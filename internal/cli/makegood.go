@@ -29,6 +29,9 @@ func (c ordersFindCommand) Run(s *surroundings) error {
 		for name, why := range answer.Unasked {
 			fmt.Fprintf(s.out, "Source %s could not be asked, so what only it knows is missing: %s\n", name, oneLine(why))
 		}
+		if len(answer.Orders) == 0 && len(answer.Unasked) > 0 {
+			return makegood.Errorf(makegood.Unavailable, "Nothing here fits %s. Ask again when every provider answers.", oneLine(c.Quoted))
+		}
 		if len(answer.Orders) == 0 {
 			return makegood.Errorf(makegood.NotFound, "Neither we nor the providers know a purchase that fits %s.", oneLine(c.Quoted))
 		}

@@ -42,7 +42,11 @@ func (c secretsCheckCommand) Run(s *surroundings) error {
 		}
 		rows = append(rows, secretRow{Path: p.Path, Class: p.Class, Problem: p.Sentence})
 	}
-	broken := len(rows)
+	paths := map[string]bool{} // one secret may be broken in several ways
+	for _, r := range rows {
+		paths[r.Path] = true
+	}
+	broken := len(paths)
 	if loaded != nil {
 		for _, known := range config.Secrets(loaded) {
 			rows = append(rows, secretRow{Path: known.Path, Kind: known.Kind, Fingerprint: known.Fingerprint, NotAfter: known.NotAfter})
