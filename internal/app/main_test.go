@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// TestMain lets eight tests run at once: the days of an outage are spent waiting for the queue, not working.
+// TestMain lets four tests run at once: the days of an outage are spent waiting for the queue, not working.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
