@@ -30,7 +30,7 @@ type world struct {
 }
 
 // configuration is the file that the program reads. Waits are the program's own defaults; rates are high because all
-// customers here have one address.
+// customers here have one address. What a test wants otherwise it changes by world.rewrite.
 const configuration = `listen: %[1]q
 public_url: "http://%[1]s"
 database: %[2]q
@@ -130,7 +130,13 @@ func (w *world) openShop(t testing.TB) *process {
 
 // checkout asks the server for a session, as a shop's page does.
 func (w *world) checkout(ctx context.Context, client *http.Client, product string) (sessionID string, err error) {
-	status, answer, err := call(ctx, client, http.MethodPost, w.url+"/api/checkout", []byte(`{"product":"`+product+`"}`))
+	return w.checkoutAt(ctx, client, "stripe", product, 1)
+}
+
+// checkoutAt is checkout at a source, for so many of a product.
+func (w *world) checkoutAt(ctx context.Context, client *http.Client, source, product string, quantity int) (sessionID string, err error) {
+	ask := fmt.Appendf(nil, `{"source":%q,"product":%q,"quantity":%d}`, source, product, quantity)
+	status, answer, err := call(ctx, client, http.MethodPost, w.url+"/api/checkout", ask)
 	if err != nil {
 		return "", err
 	}
@@ -144,10 +150,14 @@ func (w *world) checkout(ctx context.Context, client *http.Client, product strin
 }
 
 // linkedSession is a session that the server does not know of, as a Payment Link makes one.
-func (w *world) linkedSession() (sessionID string) {
+func (w *world) linkedSession() (sessionID string) { return w.linkedSessionOf("az-900", 2900, 1) }
+
+// linkedSessionOf is linkedSession for so many of a product of a price.
+func (w *world) linkedSessionOf(product string, price int64, quantity int) (sessionID string) {
 	return w.stripe.CreateSession(simulate.SessionParams{
-		LineItems: []simulate.LineItemParams{{PriceData: simulate.Price{Product: "AZ-900 practice exam", Currency: "usd", UnitAmount: 2900}}},
-		Metadata:  map[string]string{"product": "az-900", "quantity": "1", "unit_amount": "2900", "currency": "usd"},
+		LineItems: []simulate.LineItemParams{{PriceData: simulate.Price{Product: product, Currency: "usd", UnitAmount: price}, Quantity: int64(quantity)}},
+		Metadata: map[string]string{"product": product, "quantity": fmt.Sprint(quantity), "unit_amount": fmt.Sprint(price),
+			"currency": "usd"},
 		CancelURL: w.url, SuccessURL: w.url + "/thanks?session_id={CHECKOUT_SESSION_ID}",
 	}).ID
 }
@@ -163,7 +173,12 @@ type purchase struct {
 }
 
 func (w *world) verify(ctx context.Context, client *http.Client, sessionID string) (status int, p purchase, err error) {
-	status, answer, err := get(ctx, client, w.url+"/api/verify?session_id="+sessionID)
+	return w.verifyAt(ctx, client, "stripe", sessionID)
+}
+
+// verifyAt is verify at a source.
+func (w *world) verifyAt(ctx context.Context, client *http.Client, source, sessionID string) (status int, p purchase, err error) {
+	status, answer, err := get(ctx, client, w.url+"/api/verify?source="+source+"&session_id="+sessionID)
 	if err != nil || status != http.StatusOK {
 		return status, p, err
 	}

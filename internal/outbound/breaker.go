@@ -15,11 +15,11 @@ import (
 var ErrResting = errors.New("the other side has failed repeatedly and is left alone for a moment")
 
 // The pace of a breaker. Five failures in a row are no coincidence; a second later one request may try. The rest doubles
-// while that one fails, up to half a minute: so long may whoever recovered wait for us.
+// while that one fails, up to a quarter of a minute: so long may whoever recovered wait for us.
 const (
 	failuresToRest = 5
 	restFirst      = time.Second
-	restMax        = 30 * time.Second
+	restMax        = 15 * time.Second
 )
 
 // destinationsMax bounds the breakers; a program talks to a handful of hosts. Beyond it nothing rests.

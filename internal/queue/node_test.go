@@ -192,3 +192,32 @@ func TestNodesShare(t *testing.T) {
 		t.Errorf("%d jobs ran, %d and %d by node, want %d and both at work", len(runs), byNode[0].Load(), byNode[1].Load(), jobs)
 	}
 }
+
+// The only node is killed while it leads and started again: what is due later runs when it is due, and does not wait until
+// the dead leader's term is over.
+func TestScheduledAfterKill(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		started := make(chan makegood.Job, 10)
+		n := newNode(t, url, func(_ context.Context, j makegood.Job) error { started <- j; return nil },
+			func(o *Options) { o.Node = "one" })
+		now, later := "datetime('now', 'subsec')", "datetime('now', 'subsec', '+15 seconds')"
+		if n.db.Postgres != nil {
+			now, later = "now()", "now() + interval '15 seconds'"
+		}
+		n.execute(t, `INSERT INTO river_leader (elected_at, expires_at, leader_id) VALUES (`+now+`, `+later+`, 'one')`)
+		n.enqueue(t, makegood.InterpretJob("later", "stripe"))
+		n.execute(t, `UPDATE river_job SET state = 'scheduled'`)
+		begin := time.Now()
+		if _, err := n.ReleaseRunningJobs(t.Context(), "one"); err != nil {
+			t.Fatal(err)
+		}
+		n.start(t)
+		select {
+		case <-started:
+			t.Logf("the scheduled job ran %v after the restart", time.Since(begin))
+		case <-time.After(8 * time.Second): // the scheduler looks every five
+			t.Error("a job that is due waits for the end of a dead leader's term")
+		}
+	})
+}

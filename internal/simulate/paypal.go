@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"net/http"
 	"sync"
@@ -145,6 +146,11 @@ func (p *PayPal) CertPool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(p.certificate.root)
 	return pool
+}
+
+// RootPEM is the root of CertPool as PEM, for a program that reads the roots it trusts from a file.
+func (p *PayPal) RootPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.certificate.root.Raw})
 }
 
 func (p *PayPal) routes() http.Handler {

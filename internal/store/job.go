@@ -67,12 +67,20 @@ func (s *Store) EnqueueJob(ctx context.Context, j makegood.Job) error {
 // ReleaseRunningJobs makes jobs available again that were running when their process died. On SQLite there is one
 // process, so whatever runs at the start is dead. On PostgreSQL only the jobs of this node's name are released: those of
 // other nodes may be alive, and the queue's rescuer takes up what they drop. It is called once, before the queue starts.
+//
+// It also ends the term of a dead leader, who alone makes jobs available that are due later: River would wait 15 seconds.
 func (s *Store) ReleaseRunningJobs(ctx context.Context, node string) (int64, error) {
 	var released int64
 	err := s.write(ctx, func(w *writing) error {
 		var err error
 		if s.Engine() == "sqlite" {
+			if err := w.Do(ctx, `DELETE FROM river_leader`); err != nil {
+				return err
+			}
 			released, err = w.Exec(ctx, `UPDATE river_job SET state = 'available' WHERE state = 'running'`)
+			return err
+		}
+		if err := w.Do(ctx, `DELETE FROM river_leader WHERE leader_id = $1`, node); err != nil {
 			return err
 		}
 		released, err = w.Exec(ctx, `

@@ -32,6 +32,8 @@ func (w *writing) amend(ctx context.Context, a makegood.Amendment) (*makegood.Or
 	if err != nil {
 		return nil, err
 	}
+	// Others may have changed the order while this transaction waited for its lock: what follows is later than they are.
+	w.now = w.store.now()
 	before := snapshot(o)
 	if o.ID == "" {
 		o.ID = w.newID(makegood.OrderPrefix)

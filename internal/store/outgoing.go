@@ -57,7 +57,7 @@ func (s *Store) Intend(ctx context.Context, orderID, step string, settle func(*m
 }
 
 // turnWait is how long a step waits for its turn before it looks again.
-const turnWait = 10 * time.Second
+const turnWait = 3 * time.Second
 
 // intend counts the attempt and keeps the message, unless the goods may not leave.
 func (w *writing) intend(ctx context.Context, orderID, name string, made []byte) (kept []byte, step makegood.Step, due bool, err error) {
