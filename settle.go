@@ -364,6 +364,10 @@ func (s *settlement) planTelling(destination string) {
 			told, last = TellingOrdinal(step.Name), step.Tells
 		}
 	}
+	// A destination that was taken away before it heard of an order never hears of it, also when it is back.
+	if first := s.Step(TellingStep(destination, 1)); first != nil && first.State == StepWithdrawn {
+		return
+	}
 	now := s.standingText()
 	// An order that was fulfilled before the destination was there is not told of at all: whoever ships on the first telling
 	// would ship an old order again.
@@ -460,7 +464,8 @@ func (s *settlement) owed() []string {
 		}
 	}
 	for _, destination := range s.Forwards {
-		if first := TellingStep(destination, 1); s.FulfilledAt.IsZero() || s.Step(first) != nil {
+		first := TellingStep(destination, 1)
+		if step := s.Step(first); step != nil && step.State != StepWithdrawn || step == nil && s.FulfilledAt.IsZero() {
 			names = append(names, first)
 		}
 	}

@@ -689,6 +689,15 @@ func TestSettleWhatHoldsAnOrderBack(t *testing.T) {
 			o.Again(EffectEmail, true, noon)
 			return o
 		}, someTerms(), InProgress, ""},
+		{"a destination that was away and is back", func() *Order {
+			o := &Order{ID: "ord1", Key: someOrder}
+			o.Learn(aFact(FactPaid, "cs_test_1", 9700))
+			o.Settle(told)
+			o.Done(EffectEmail, "mail-1", noon)
+			o.Withdraw("forward:shop")
+			o.Settle(someTerms())
+			return o
+		}, told, Fulfilled, ""},
 		{"a destination that came later", func() *Order { return fulfilled(someTerms()) }, told, Fulfilled, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

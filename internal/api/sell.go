@@ -53,7 +53,7 @@ func (s *Shop) Checkout(w http.ResponseWriter, r *http.Request) error {
 	source := cmp.Or(ask.Source, s.Source)
 	seller, ok := s.Sellers[source]
 	if !ok {
-		return makegood.Errorf(makegood.Invalid, "No source of this name sells. Leave it out for the usual one.")
+		return makegood.Errorf(makegood.Invalid, "No source of this name sells here. makegood config check shows the sources; stripe and paypal can sell.")
 	}
 	product, err := s.product(ask.Product)
 	if err != nil {

@@ -237,7 +237,8 @@ var reasonHelp = map[string]string{
 	makegood.ReasonNothingBought:  "It was paid, but nothing says for what. Look at the session in the provider's dashboard.",
 	makegood.ReasonTooLarge:       "It has more lines or units than one order may have.",
 	makegood.ReasonStepFailed:     "The order was paid and its licences are good, but something was given up; see the trouble below. When it is repaired: makegood orders make-good with the id of the order.",
-	makegood.ReasonNoAddress:      "The customer left no address to write to, and saw the key on the page only.",
+	makegood.ReasonNoAddress:      "The customer left no address to write to: the key is on the page after paying, where there is one. If the order is stuck, give the customer the key by hand.",
+	makegood.ReasonStepDiscarded:  "A person decided that a part of it is not needed; the audit says who and why.",
 }
 
 // reported is a step's last error without the mark by which the queue gave it up.

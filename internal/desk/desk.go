@@ -296,7 +296,7 @@ func (d *Desk) Retry(ctx context.Context, s Selection, again Again, perSecond in
 	return r, nil
 }
 
-// Discard takes an open dead letter off the list, for a reason that stays in the audit. What it was about stays as it is.
+// Discard takes an open dead letter off the list, for a reason that stays in the audit. Nothing waits for what it was about any more.
 func (d *Desk) Discard(ctx context.Context, actor, id, why string) error {
 	if strings.TrimSpace(why) == "" {
 		return makegood.Errorf(makegood.Invalid, "Say why it is not needed; the audit keeps it.")
