@@ -437,7 +437,7 @@ func (s *settlement) fulfillmentOf() (FulfillmentState, string) {
 			return Stuck, ReasonStepFailed
 		case step.State == StepDiscarded:
 			reason = ReasonStepDiscarded
-		case step.DoneAt.IsZero():
+		case step.State != StepDone && step.DoneAt.IsZero():
 			return InProgress, ""
 		}
 	}

@@ -73,7 +73,7 @@ type OrderView struct {
 	Reason      string                    `json:"reason,omitempty"`
 	PaidAt      time.Time                 `json:"paid_at,omitzero"`
 	FulfilledAt time.Time                 `json:"fulfilled_at,omitzero"`
-	Licenses    int                       `json:"licenses"`
+	Licenses    int                       `json:"licenses,omitempty"` // left out of what was found: a listing does not count them
 	Steps       []StepView                `json:"steps,omitempty"`
 }
 
@@ -163,7 +163,7 @@ func (a *Admin) makeGood(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	private(w)
-	writeJSON(w, http.StatusOK, MakeGoodAnswer{viewOf(deed.Order), deed.Did})
+	writeJSON(w, http.StatusOK, MakeGoodAnswer{viewOf(deed.Order), append([]string{}, deed.Did...)}) // a list, also when it is empty
 	return nil
 }
 

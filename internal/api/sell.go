@@ -90,11 +90,16 @@ func (s *Shop) successURL(source string) string {
 	if source == s.Source {
 		return s.SuccessURL
 	}
+	address, fragment, hasFragment := strings.Cut(s.SuccessURL, "#")
 	separator := "?"
-	if strings.Contains(s.SuccessURL, "?") {
+	if strings.Contains(address, "?") {
 		separator = "&"
 	}
-	return s.SuccessURL + separator + "source=" + url.QueryEscape(source)
+	address += separator + "source=" + url.QueryEscape(source)
+	if hasFragment {
+		address += "#" + fragment
+	}
+	return address
 }
 
 // SessionOf reads source and session from the address to which a customer came back. PayPal names the session token.

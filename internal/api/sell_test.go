@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ type counter struct {
 	license  makegood.License
 	keyAsked string
 	storeErr error
+	sources  []string // asked at
 }
 
 func (c *counter) CreateCheckout(_ context.Context, r provider.CheckoutRequest) (provider.Checkout, error) {
@@ -38,7 +40,8 @@ func (c *counter) CreateCheckout(_ context.Context, r provider.CheckoutRequest) 
 
 func (c *counter) ask(_ context.Context, actor, source, sessionID string) (makegood.Order, error) {
 	c.questions++
-	if actor != "customer:verify" || source != "stripe" {
+	c.sources = append(c.sources, source)
+	if actor != "customer:verify" || source != "stripe" && source != "paypal" {
 		return makegood.Order{}, fmt.Errorf("asked by %q at %q", actor, source)
 	}
 	return c.order, c.askErr
@@ -96,6 +99,89 @@ func TestCheckout(t *testing.T) {
 	ask(t, s.Checkout, "POST", "/api/checkout", `{"product":"az-900"}`, func(r *http.Request) { r.Header.Set("Idempotency-Key", "theirs") })
 	if last := c.asked[1]; last.Quantity != 1 || last.IdempotencyKey != "checkout-theirs" {
 		t.Errorf("asked = %+v, want one piece under the caller's key", last)
+	}
+}
+
+// A customer may choose where to pay, and comes back to a page that knows which source to ask.
+func TestCheckoutSource(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, source, success string
+		seller                string // "" when nobody sells
+		want                  string // the success address
+	}{
+		{"the usual one", "", "https://shop.example/thanks?session_id={CHECKOUT_SESSION_ID}", "stripe", "https://shop.example/thanks?session_id={CHECKOUT_SESSION_ID}"},
+		{"the usual one by name", "stripe", "https://shop.example/thanks?session_id={CHECKOUT_SESSION_ID}", "stripe", "https://shop.example/thanks?session_id={CHECKOUT_SESSION_ID}"},
+		{"another one", "paypal", "https://shop.example/thanks?session_id={CHECKOUT_SESSION_ID}", "paypal", "https://shop.example/thanks?session_id={CHECKOUT_SESSION_ID}&source=paypal"},
+		{"an address without a query", "paypal", "https://shop.example/thanks", "paypal", "https://shop.example/thanks?source=paypal"},
+		{"an address with a fragment", "paypal", "https://shop.example/thanks?a=b#done", "paypal", "https://shop.example/thanks?a=b&source=paypal#done"},
+		{"a fragment alone", "paypal", "https://shop.example/thanks#done?x", "paypal", "https://shop.example/thanks?source=paypal#done?x"},
+		{"a name that must be written otherwise in an address", "a&b", "https://shop.example/thanks", "a&b", "https://shop.example/thanks?source=a%26b"},
+		{"one that does not sell", "erp", "https://shop.example/thanks", "", ""},
+		{"one in other letters", "PayPal", "https://shop.example/thanks", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sellers := map[string]*counter{"stripe": {}, "paypal": {}, "a&b": {}}
+			s := shopOf(sellers["stripe"])
+			s.SuccessURL = tt.success
+			for name, seller := range sellers {
+				s.Sellers[name] = seller
+			}
+			w := ask(t, s.Checkout, "POST", "/api/checkout", fmt.Sprintf(`{"product":"az-900","source":%q}`, tt.source))
+			for name, seller := range sellers {
+				if (name == tt.seller) != (len(seller.asked) == 1) || name == tt.seller && seller.asked[0].SuccessURL != tt.want {
+					t.Errorf("%s was asked %+v, want it of %q only, back to %s", name, seller.asked, tt.seller, tt.want)
+				}
+			}
+			if tt.seller == "" && (w.Code != 400 || failureOf(t, w).Code != "invalid") || tt.seller != "" && w.Code != 201 {
+				t.Errorf("checkout at %q = %d %s", tt.source, w.Code, w.Body)
+			}
+		})
+	}
+}
+
+// The address to which a customer came back says source and session, in the words of any provider.
+func TestSessionOf(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ query, source, session string }{
+		{"", "", ""},
+		{"session_id=cs_1", "", "cs_1"},
+		{"session_id=cs_1&source=stripe", "stripe", "cs_1"},
+		{"token=5O190127TN364715T&PayerID=X&source=paypal", "paypal", "5O190127TN364715T"},
+		{"token=5O1", "", "5O1"},
+		{"session_id=cs_1&token=5O1", "", "cs_1"},
+		{"session_id=&token=5O1", "", "5O1"},
+	} {
+		r := httptest.NewRequest("GET", "/thanks?"+tt.query, nil)
+		if source, session := api.SessionOf(r); source != tt.source || session != tt.session {
+			t.Errorf("SessionOf(%q) = %q, %q, want %q, %q", tt.query, source, session, tt.source, tt.session)
+		}
+	}
+}
+
+// Verify asks the source that the address names, and the usual one when it names none.
+func TestVerifySource(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		query, want string
+		status      int
+	}{
+		{"session_id=cs_test_1", "stripe", 200},
+		{"session_id=cs_test_1&source=stripe", "stripe", 200},
+		{"session_id=cs_test_1&source=paypal", "paypal", 200},
+		{"token=cs_test_1&source=paypal", "paypal", 200},
+		{"source=paypal", "", 400},
+	} {
+		c := &counter{order: paidOrder()}
+		w := ask(t, shopOf(c).Verify, "GET", "/api/verify?"+tt.query, "")
+		if w.Code != tt.status || strings.Join(c.sources, " ") != tt.want {
+			t.Errorf("verify?%s = %d %s, asked at %v, want %d at %q", tt.query, w.Code, w.Body, c.sources, tt.status, tt.want)
+		}
+	}
+	c := &counter{askErr: makegood.Errorf(makegood.NotFound, "This source cannot be asked.")}
+	if w := ask(t, shopOf(c).Verify, "GET", "/api/verify?session_id=cs_test_1&source=paypal", ""); w.Code != 404 || failureOf(t, w).Message != "There is no such session." {
+		t.Errorf("verify at a source that is not there = %d %s, want 404 and nothing about sources", w.Code, w.Body)
 	}
 }
 
@@ -313,6 +399,44 @@ func TestValidate(t *testing.T) {
 			}
 			if got := w.Header().Get("Cache-Control"); got != "no-store" {
 				t.Errorf("Cache-Control = %q, want no-store", got)
+			}
+		})
+	}
+}
+
+// A licence that is paid for by the month is worth something to the last moment, and what is worse counts first.
+func TestValidateExpired(t *testing.T) {
+	t.Parallel()
+	const key = "GD-ABCD-EFGH-JKLM"
+	for _, tt := range []struct {
+		name    string
+		until   time.Time
+		status  makegood.LicenseStatus
+		product string
+		want    string
+	}{
+		{"never ends", time.Time{}, makegood.LicenseActive, "", "VALID"},
+		{"paid for", noon.Add(time.Microsecond), makegood.LicenseActive, "", "VALID"},
+		{"its last moment", noon, makegood.LicenseActive, "", "VALID"},
+		{"a moment later", noon.Add(-time.Microsecond), makegood.LicenseActive, "", "EXPIRED"},
+		{"long over", noon.AddDate(-1, 0, 0), makegood.LicenseActive, "az-900", "EXPIRED"},
+		{"over, and for another product", noon.AddDate(-1, 0, 0), makegood.LicenseActive, "az-104", "WRONG_PRODUCT"},
+		{"over, and suspended", noon.AddDate(-1, 0, 0), makegood.LicenseSuspended, "", "SUSPENDED"},
+		{"over, and revoked", noon.AddDate(-1, 0, 0), makegood.LicenseRevoked, "", "REVOKED"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := &counter{license: makegood.License{ID: "lic1", Key: key, Product: "az-900", Status: tt.status, ExpiresAt: tt.until}}
+			s := shopOf(c)
+			s.Now = func() time.Time { return noon }
+			w := ask(t, s.Validate, "POST", "/api/licenses/validate", fmt.Sprintf(`{"key":%q,"product":%q}`, key, tt.product))
+			var got struct {
+				Valid         bool
+				Code, Message string
+			}
+			decode(t, w, &got)
+			if w.Code != 200 || got.Code != tt.want || got.Valid != (tt.want == "VALID") || got.Message == "" {
+				t.Errorf("validate at %v of what ends at %v = %d %+v, want 200 %s", noon, tt.until, w.Code, got, tt.want)
 			}
 		})
 	}

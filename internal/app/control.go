@@ -61,11 +61,13 @@ func listenPrivately(path string) (net.Listener, error) {
 	if err == nil || !errors.Is(err, syscall.EADDRINUSE) {
 		return listener, err
 	}
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		return nil, errors.Join(c.Close(), errors.New("another server listens there"))
-	}
 	if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSocket == 0 {
 		return nil, errors.New("something that is not a socket is there")
+	}
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		return nil, errors.Join(c.Close(), errors.New("another server listens there"))
+	} else if !errors.Is(err, syscall.ECONNREFUSED) { // only that says that nobody listens; too busy, or another user's, is somebody
+		return nil, fmt.Errorf("another server may listen there: %w", err)
 	}
 	if err := os.Remove(path); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/desk"
@@ -64,7 +65,9 @@ func (s deskStore) Letters(ctx context.Context, sel desk.Selection, limit int) (
 		return s.DeadLetters(ctx, f)
 	}
 	var letters []makegood.DeadLetter
-	for _, id := range sel.IDs {
+	ids := slices.Clone(sel.IDs)
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) { // named twice is meant once
 		d, err := s.DeadLetter(ctx, id)
 		if err != nil {
 			return nil, err

@@ -51,8 +51,10 @@ func (s *surroundings) act(do func(*control) error) error {
 	}
 	// What goes wrong is told by the answer; a log beside it would say it twice.
 	desk, err := app.OpenDesk(s.ctx, c, socket, app.Options{})
-	if errors.Is(err, makegood.Conflict) || errors.Is(err, makegood.Unavailable) && c.Control.Socket != "" {
-		return fmt.Errorf("%w (a server that runs on this database is acted on through its control socket %s, as the user who runs it)", err, c.Control.Socket)
+	var refused *makegood.Error
+	if c.Control.Socket != "" && errors.As(err, &refused) && (refused.Code == makegood.Conflict || refused.Code == makegood.Unavailable) {
+		return &makegood.Error{Code: refused.Code, Err: refused.Err, Message: fmt.Sprintf("%s A server that runs on this database is acted on "+
+			"through its control socket, which should be %s, as the user who runs it.", refused.Message, c.Control.Socket)}
 	}
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -30,10 +31,10 @@ func (c ordersFindCommand) Run(s *surroundings) error {
 			fmt.Fprintf(s.out, "Source %s could not be asked, so what only it knows is missing: %s\n", name, oneLine(why))
 		}
 		if len(answer.Orders) == 0 && len(answer.Unasked) > 0 {
-			return makegood.Errorf(makegood.Unavailable, "Nothing here fits %s. Ask again when every provider answers.", oneLine(c.Quoted))
+			return makegood.Errorf(makegood.NotFound, "Nothing here fits %s, and not every provider could be asked; try again when it answers.", oneLine(c.Quoted))
 		}
 		if len(answer.Orders) == 0 {
-			return makegood.Errorf(makegood.NotFound, "Neither we nor the providers know a purchase that fits %s.", oneLine(c.Quoted))
+			return makegood.Errorf(makegood.NotFound, "Neither we nor the providers know a purchase that fits %s. Ask the customer for the payment's id or the receipt.", oneLine(c.Quoted))
 		}
 		w := table(s.out)
 		fmt.Fprintln(w, "ORDER\tSOURCE\tSESSION\tCUSTOMER\tTOTAL\tPAYMENT\tFULFILMENT")
@@ -113,9 +114,9 @@ func (c ordersMakeGoodCommand) report(s *surroundings, desk *control, o api.Orde
 	w := sheet{s.out}
 	w.row("Order", "%s, %s, %s", o.ID, o.Payment, o.Fulfillment)
 	for _, step := range o.Steps {
-		w.row("  "+step.Name, "%s, %s", step.State, count(step.Attempts, "attempt"))
+		w.row("  "+stepName(step.Name), "%s, %s", step.State, count(step.Attempts, "attempt"))
 		if step.LastError != "" {
-			w.more(oneLine(step.LastError))
+			w.more(oneLine(strings.TrimPrefix(step.LastError, "permanent: ")))
 		}
 	}
 	more := "See everything: makegood orders show " + o.ID
@@ -126,14 +127,14 @@ func (c ordersMakeGoodCommand) report(s *surroundings, desk *control, o api.Orde
 	case o.Fulfillment == makegood.Fulfilled && !isOwed(o):
 		fmt.Fprintln(s.out, "The order is good: the customer has what was paid for.")
 		return nil
-	case !desk.server:
-		desk.later(s.out)
-		return nil
 	case o.Fulfillment == makegood.Revoked || o.Fulfillment == makegood.Unfulfilled:
 		fmt.Fprintf(s.out, "Nothing is owed: the payment is %s.\n", o.Payment)
 		return nil
 	case o.Fulfillment == makegood.Stuck:
 		return fmt.Errorf("the order is still stuck (%s); docs/errors.md says what to do. %s", o.Reason, more)
+	case !desk.server:
+		desk.later(s.out)
+		return nil
 	}
 	return fmt.Errorf("the goods were not out within %v; the server goes on trying. %s", c.Wait, more)
 }
@@ -160,7 +161,7 @@ func (c eventsPullCommand) Run(s *surroundings) error {
 				continue // its provider has no list of events
 			}
 			if err != nil {
-				troubles = append(troubles, fmt.Errorf("source %s: %w", source.Name, err))
+				troubles = append(troubles, fmt.Errorf("source %s: %s", source.Name, s.plain(err)))
 				continue
 			}
 			all = append(all, pulled)
@@ -171,11 +172,19 @@ func (c eventsPullCommand) Run(s *surroundings) error {
 		if c.JSON {
 			troubles = append(troubles, s.printJSON(all))
 		} else if len(all) == 0 && len(troubles) == 0 {
-			troubles = append(troubles, fmt.Errorf("no source fits, or none of them can list its events"))
+			troubles = append(troubles, c.nothing())
 		}
 		if !c.JSON && len(all) > 0 {
 			control.later(s.out)
 		}
 		return errors.Join(troubles...)
 	})
+}
+
+// nothing is why no source was asked.
+func (c eventsPullCommand) nothing() error {
+	if c.Source != "" {
+		return fmt.Errorf("the configuration has no source %s; makegood config check lists them", oneLine(c.Source))
+	}
+	return errors.New("no source can list its events; their providers deliver again by themselves")
 }

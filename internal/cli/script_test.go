@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,6 +26,7 @@ import (
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/cli"
 	"github.com/makegood/makegood/internal/demo"
+	"github.com/makegood/makegood/internal/provider/stripe"
 	"github.com/makegood/makegood/internal/simulate"
 	"github.com/makegood/makegood/internal/store"
 )
@@ -51,6 +54,12 @@ func TestMain(m *testing.M) {
 //	code N COMMAND…     runs a command that must end with the exit code N
 //	spoil NAME    appends a line break to an environment variable, as copying a secret from a file does
 //	secrets       sets the environment variables of the starting configuration to good test values
+//	outside ADDRESS     starts a simulated provider, which delivers to a server at the address, and a mail service, until the
+//	                    script ends, and sets STRIPE_URL and RESEND_URL
+//	sell NAME PRODUCT EMAIL   sells something there; NAME is the session, and with _PAYMENT its payment
+//	refuse EMAIL…       has the mail service refuse mails to these for good, and take all others
+//	wrongsecret, rightsecret  sign what the provider delivers from now on with a secret that nobody has, or with the right one
+//	await FILE SESSION STATE  waits until the order of a session in a database is in a state
 func TestScript(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -58,14 +67,19 @@ func TestScript(t *testing.T) {
 		UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"world": world, "newer": newer, "hold": hold, "taken": taken, "shape": shape, "code": code, "secrets": secrets,
-			"spoil": spoil, "free": free, "ready": ready,
+			"spoil": spoil, "free": free, "ready": ready, "outside": startOutside, "sell": sell, "refuse": refuse, "await": await,
+			"wrongsecret": signing(true), "rightsecret": signing(false),
+		},
+		Setup: func(env *testscript.Env) error {
+			env.Values[outsideKey{}] = &outside{}
+			return nil
 		},
 		Deadline: time.Now().Add(scriptLimit),
 	})
 }
 
-// scriptLimit bounds a server that should have refused to start.
-const scriptLimit = time.Minute
+// scriptLimit bounds a server that should have refused to start. It is long because a loaded machine is no failure.
+const scriptLimit = 5 * time.Minute
 
 // goodSecrets are values that the checks of the configuration let pass, and that no output may contain.
 var goodSecrets = map[string]string{
@@ -146,6 +160,9 @@ func world(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Setenv(sale.prefix+"LICENSE", o.Licenses[0].ID)
 			ts.Setenv(sale.prefix+"BARE_KEY", strings.ToLower(strings.ReplaceAll(o.Licenses[0].Key, "-", " ")))
 		}
+		if letters, err := w.Store().DeadLetters(ctx, store.DeadLetterFilter{}); err == nil && len(letters) == 1 {
+			ts.Setenv("LETTER", letters[0].ID)
+		}
 		events, err := w.Store().Events(ctx, store.EventFilter{OrderID: o.ID})
 		ts.Check(err)
 		ts.Setenv(sale.prefix+"EVENT", events[0].ID)
@@ -206,6 +223,79 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("no server answers at %s", args[0])
 }
 
+// outside is what is around a server that a script runs.
+type outside struct {
+	stripe *simulate.Stripe
+	resend *simulate.Resend
+}
+
+type outsideKey struct{}
+
+func outsideOf(ts *testscript.TestScript) *outside { return ts.Value(outsideKey{}).(*outside) }
+
+func startOutside(ts *testscript.TestScript, _ bool, args []string) {
+	o := outsideOf(ts)
+	o.stripe = simulate.NewStripe(simulate.StripeOptions{APIKey: demo.StripeKey, RetrySchedule: []time.Duration{time.Hour}})
+	endpoint := o.stripe.AddWebhookEndpoint("http://"+args[0]+"/hooks/stripe", demo.WebhookSecret)
+	ts.Check(o.stripe.SetWebhookEvents(endpoint, stripe.EventTypes()...))
+	o.resend = simulate.NewResend(simulate.ResendOptions{APIKey: demo.ResendKey})
+	for name, h := range map[string]http.Handler{"STRIPE_URL": o.stripe, "RESEND_URL": o.resend} {
+		server := httptest.NewServer(h)
+		ts.Setenv(name, server.URL)
+		ts.Defer(server.Close)
+	}
+	ts.Defer(o.stripe.Close)
+	ts.Defer(o.resend.Close)
+}
+
+// prices are what is sold, in the minor unit.
+var prices = map[string]int64{"az-900": 2900, "az-104": 3900, "az-305": 4900}
+
+func sell(ts *testscript.TestScript, _ bool, args []string) {
+	o := outsideOf(ts)
+	price, ok := prices[args[1]]
+	if !ok {
+		ts.Fatalf("nothing named %s is sold", args[1])
+	}
+	session := o.stripe.CreateSession(simulate.SessionParams{
+		Metadata:  map[string]string{"product": args[1], "quantity": "1", "currency": "usd", "unit_amount": fmt.Sprint(price)},
+		LineItems: []simulate.LineItemParams{{PriceData: simulate.Price{Currency: "usd", UnitAmount: price, Product: args[1]}}}})
+	ts.Check(o.stripe.Pay(session.ID, simulate.Customer{Email: args[2], Name: "Ann Example"}))
+	ts.Setenv(args[0], session.ID)
+	paid, _ := o.stripe.Session(session.ID)
+	ts.Setenv(args[0]+"_PAYMENT", paid.PaymentIntent)
+}
+
+func refuse(ts *testscript.TestScript, _ bool, args []string) {
+	outsideOf(ts).resend.SetFaults(simulate.ResendFaults{FailSend: func(_ int, r *http.Request) (int, string) {
+		var m struct{ To []string }
+		if json.NewDecoder(r.Body).Decode(&m) == nil && len(m.To) > 0 && slices.Contains(args, m.To[0]) {
+			return http.StatusUnprocessableEntity, "invalid_parameter"
+		}
+		return 0, ""
+	}})
+}
+
+func signing(wrong bool) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, _ []string) {
+		outsideOf(ts).stripe.SetFaults(simulate.Faults{WrongSecret: wrong})
+	}
+}
+
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := store.OpenReading(context.Background(), "sqlite:"+ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer db.Close()
+	var o makegood.Order
+	for range 2000 {
+		if o, err = db.OrderBySession(context.Background(), "stripe", args[1]); err == nil && string(o.Fulfillment) == args[2] {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ts.Fatalf("the order is %s, %v, want %s", o.Fulfillment, err, args[2])
+}
+
 // shapes name what differs from run to run. The order matters: what is longer comes first. A name that replaces a column
 // of a table is as long as what it replaces, so that the layout is compared too.
 var shapes = []struct {
@@ -215,15 +305,16 @@ var shapes = []struct {
 	{regexp.MustCompile(`cs_test_[A-Za-z0-9]+`), "SESSION"},
 	{regexp.MustCompile(`evt_[A-Za-z0-9]{20,}`), "PROVIDERS_EVENT"},
 	{regexp.MustCompile(`pi_[A-Za-z0-9]{20,}`), "PAYMENT"},
-	{regexp.MustCompile(`\b(ord|evt|lic)[0-9a-hjkmnp-tv-z]{20}\b`), "${1}00000000000000000000"},
+	{regexp.MustCompile(`\b(ord|evt|lic|dlq)[0-9a-hjkmnp-tv-z]{20}\b`), "${1}00000000000000000000"},
 	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "MAIL"},
 	{regexp.MustCompile(`\bGD-[A-Z2-9]{4}-[A-Z2-9]{4}-[A-Z2-9]{4}`), "GD-KKKK-KKKK-KKKK"},
 	{regexp.MustCompile(`••••-[A-Z2-9]{4}`), "••••-KKKK"},
-	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z`), "2001-02-03T04:05:06Z"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z`), "2001-02-03T04:05:06Z"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{3})?`), "2001-02-03 04:05:06"},
 	{regexp.MustCompile(` *\+\d+(\.\d+)?(s|ms)`), " +TIME"},
 	{regexp.MustCompile(`\b\d+(\.\d+)?(s|ms)\b`), "TIME"},
 	{regexp.MustCompile(`\b\d+ bytes\b`), "N bytes"},
+	{regexp.MustCompile(`\bby [a-z0-9_-]+@cli\b`), "by USER@cli"},
 	{regexp.MustCompile(`process \d+ on [^.]+\.`), "process PID on HOST."},
 	{regexp.MustCompile(` +\n`), "\n"},
 }

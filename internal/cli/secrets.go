@@ -33,7 +33,10 @@ func (c secretsCheckCommand) Run(s *surroundings) error {
 	if err != nil && !errors.As(err, &problems) {
 		return err
 	}
-	var rows []secretRow
+	if len(problems) == 1 && problems[0].Line == 0 && problems[0].Class == "" { // there is no file, or none that can be read
+		return err
+	}
+	rows := []secretRow{}
 	others := 0
 	for _, p := range problems {
 		if p.Class == "" {
@@ -82,7 +85,7 @@ func (c secretsCheckCommand) print(s *surroundings, rows []secretRow, others int
 		case r.Problem != "":
 			fmt.Fprintf(w, "BROKEN\t%s\t%s\t%s\n", r.Path, or(string(r.Class), "missing"), oneLine(r.Problem))
 		case !r.NotAfter.IsZero() && time.Now().After(r.NotAfter):
-			fmt.Fprintf(w, "over\t%s\t%s\tended %s UTC; it proves nothing any more and can be taken out\n", r.Path, r.Fingerprint, stamp(r.NotAfter))
+			fmt.Fprintf(w, "over\t%s\t%s\tended %s UTC; it counts no more, and can be taken out after a while\n", r.Path, r.Fingerprint, stamp(r.NotAfter))
 		case !r.NotAfter.IsZero():
 			fmt.Fprintf(w, "good\t%s\t%s\tends %s UTC\n", r.Path, r.Fingerprint, stamp(r.NotAfter))
 		default:
@@ -90,6 +93,9 @@ func (c secretsCheckCommand) print(s *surroundings, rows []secretRow, others int
 		}
 	}
 	w.Flush() //nolint:errcheck // the stream's own error shows at the end
+	if len(rows) > 0 && rows[0].Problem != "" {
+		fmt.Fprintln(s.out, "What is not named here is whole, as far as it could be looked at.")
+	}
 	if others > 0 {
 		fmt.Fprintf(s.out, "Besides, the configuration has %s: makegood config check\n", count(others, "other problem"))
 	}

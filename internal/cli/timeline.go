@@ -44,7 +44,7 @@ func timeline(ctx context.Context, s *store.Store, o makegood.Order) ([]moment, 
 		}
 		if !step.DoneAt.IsZero() {
 			line = append(line, moment{step.DoneAt, "step.done",
-				fmt.Sprintf("%s accepted%s (%s), %s", stepName(step.Name), byWhom(step.Name), step.Receipt, ordinal(step.Attempts)+" attempt")})
+				fmt.Sprintf("%s accepted by %s (%s), %s attempt", stepName(step.Name), takerOf(step.Name), step.Receipt, ordinal(step.Attempts))})
 		}
 	}
 	slices.SortStableFunc(line, func(a, b moment) int { return cmp.Compare(a.At.UnixMicro(), b.At.UnixMicro()) })
@@ -65,12 +65,17 @@ func entryText(e makegood.Entry) string {
 	case "license.issued":
 		return "licence " + e.After + " issued"
 	case "step.owed":
-		if makegood.IsTelling(e.After) {
-			return stepName(e.After) + " is to be told"
-		}
-		return stepName(e.After) + " owed to the customer"
+		return stepName(e.After) + " owed to " + owedTo(e.After)
 	case "stock.moved":
 		return "stock: " + e.After
+	case "order.made_good":
+		return "made good by " + byWhom(e) + ": " + change
+	case "step.again":
+		return stepName(e.After) + " asked for once more by " + byWhom(e) + ", was " + e.Before
+	case "dead_letter.retried":
+		return "dead letter " + e.Target + " done again by " + byWhom(e)
+	case "dead_letter.discarded":
+		return "dead letter " + e.Target + " discarded by " + byWhom(e) + strings.TrimPrefix(e.After, string(makegood.DeadDiscarded))
 	}
 	if noun, verb, ok := strings.Cut(e.Action, "."); ok && noun == "license" {
 		return "licence " + verb + ", was " + e.Before
@@ -78,13 +83,8 @@ func entryText(e makegood.Entry) string {
 	return e.Action + " " + change
 }
 
-// byWhom says who accepts an effect.
-func byWhom(step string) string {
-	if step == makegood.EffectEmail {
-		return " by the mail service"
-	}
-	return ""
-}
+// byWhom is the person or the part of the program behind an entry.
+func byWhom(e makegood.Entry) string { return strings.TrimPrefix(e.Actor, "operator:") }
 
 // stepName is what people call an effect.
 func stepName(name string) string {
@@ -95,6 +95,21 @@ func stepName(name string) string {
 		return "application " + strings.TrimPrefix(name, "forward:")
 	}
 	return name
+}
+
+// owedTo is who waits for a step, and takerOf who takes it from us.
+func owedTo(step string) string {
+	if makegood.IsTelling(step) {
+		return "the listener"
+	}
+	return "the customer"
+}
+
+func takerOf(step string) string {
+	if makegood.IsTelling(step) {
+		return "the listener"
+	}
+	return "the mail service"
 }
 
 func ordinal(n int) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -33,6 +34,11 @@ func (f letterFilter) since(now time.Time) time.Time {
 		return time.Time{}
 	}
 	return now.Add(-f.Since)
+}
+
+// isAll reports whether every letter fits.
+func (f letterFilter) isAll() bool {
+	return f.Since == 0 && f.Type == "" && f.Source == "" && f.Reason == anyState
 }
 
 type webhooksListCommand struct {
@@ -80,7 +86,7 @@ func (c webhooksListCommand) Run(s *surroundings) error {
 			return s.printJSON(rows)
 		}
 		if len(rows) == 0 {
-			fmt.Fprintln(s.out, "No such dead letters.")
+			fmt.Fprintln(s.out, c.none())
 			return nil
 		}
 		w := table(s.out)
@@ -95,6 +101,13 @@ func (c webhooksListCommand) Run(s *surroundings) error {
 		fmt.Fprintln(s.out, "See why: makegood webhooks show LETTER. Do all of these again: makegood webhooks retry --all, or with the same filters.")
 		return nil
 	})
+}
+
+func (c webhooksListCommand) none() string {
+	if c.State == string(makegood.DeadOpen) && c.isAll() {
+		return "No open dead letters: nothing waits for a person."
+	}
+	return "No such dead letters."
 }
 
 // firstOf cuts text to so many characters.
@@ -141,7 +154,7 @@ func (c webhooksShowCommand) Run(s *surroundings) error {
 		w.row("Error", "%s", d.Error)
 		w.row("Attempts", "%d, from %s to %s UTC", d.Attempts, stamp(d.FirstFailedAt), stamp(d.LastFailedAt))
 		if d.Retries > 0 {
-			w.row("Done again", "%d times, last at %s UTC", d.Retries, stamp(d.RetriedAt))
+			w.row("Done again", "%s, last at %s UTC", count(d.Retries, "time"), stamp(d.RetriedAt))
 		}
 		t := table(s.out)
 		for _, a := range d.History {
@@ -184,7 +197,7 @@ type webhooksRetryCommand struct {
 
 // Validate refuses to do everything again by mistake.
 func (c webhooksRetryCommand) Validate() error {
-	isFiltered := c.Since != 0 || c.Type != "" || c.Source != "" || c.Reason != anyState
+	isFiltered := !c.isAll()
 	switch {
 	case len(c.IDs) > 0 && (isFiltered || c.All):
 		return errors.New("name letters, or filter them, not both")
@@ -208,7 +221,7 @@ func (c webhooksRetryCommand) Run(s *surroundings) error {
 		case len(all) == 0:
 			fmt.Fprintln(s.out, "No open dead letter fits; nothing was done.")
 		case c.DryRun:
-			fmt.Fprintf(s.out, "%s would be done again: %s\n", count(len(all), "letter"), firstOf(fmt.Sprint(all), 400))
+			fmt.Fprintf(s.out, "%s would be done again: %s\n", count(len(all), "letter"), firstOf(strings.Join(all, " "), 400))
 		default:
 			fmt.Fprintf(s.out, "%s will be done again", count(len(all), "letter"))
 			if len(all) > 1 {

@@ -4,6 +4,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,7 +107,9 @@ func (d *Desk) Find(ctx context.Context, quoted string) (Finding, error) {
 			f.Unasked[name] = makegood.MessageOf(err)
 		}
 	}
-	slices.SortStableFunc(f.Found, func(a, b Found) int { return strings.Compare(b.OrderID, a.OrderID) })
+	slices.SortStableFunc(f.Found, func(a, b Found) int { // newest order first, then what only the providers know
+		return cmp.Or(strings.Compare(b.OrderID, a.OrderID), strings.Compare(a.Source, b.Source))
+	})
 	return f, nil
 }
 
@@ -224,26 +227,48 @@ func (d *Desk) finish(ctx context.Context, actor string, o makegood.Order, resen
 			failed = append(failed, step.Name)
 		}
 	}
-	if len(failed) > 0 {
-		deed.Did = append(deed.Did, "run again: "+strings.Join(failed, ", "))
-	}
 	if err := d.Store.Revive(ctx, o.ID, actor); err != nil {
 		return err
 	}
+	if len(failed) > 0 {
+		deed.Did = append(deed.Did, "run again: "+strings.Join(failed, ", "))
+		if err := d.again(ctx, actor, o.ID, failed); err != nil {
+			return err
+		}
+	}
 	mail := o.Step(makegood.EffectEmail)
-	if !resend || mail == nil || mail.State != makegood.StepDone {
+	if !resend {
+		return nil
+	}
+	if mail == nil || mail.State != makegood.StepDone {
+		deed.Did = append(deed.Did, "nothing was sent yet that could be sent once more")
 		return nil
 	}
 	if o.Entitlement != makegood.EntitledFully {
 		return makegood.Errorf(makegood.Conflict, "The order is %s, so its mail is not sent again.", o.Payment)
 	}
 	deed.Did = append(deed.Did, "send the stored mail once more")
-	_, err := d.Store.AmendOrder(ctx, makegood.Amendment{OrderID: o.ID, Actor: actor,
+	return d.again(ctx, actor, o.ID, []string{makegood.EffectEmail})
+}
+
+// again asks for steps once more that nobody else has asked for: one whose dead letter was discarded has no other way back.
+func (d *Desk) again(ctx context.Context, actor, orderID string, steps []string) error {
+	_, err := d.Store.AmendOrder(ctx, makegood.Amendment{OrderID: orderID, Actor: actor,
 		Change: func(o *makegood.Order, keyTaken func(string) bool) ([]makegood.Entry, error) {
-			if !o.Again(makegood.EffectEmail, false, d.Now()) {
+			var entries []makegood.Entry
+			for _, name := range steps {
+				step := o.Step(name)
+				if step == nil {
+					continue
+				}
+				before := step.State
+				if o.Again(name, false, d.Now()) {
+					entries = append(entries, makegood.Entry{Action: "step.again", Target: o.ID, Before: string(before), After: name})
+				}
+			}
+			if len(entries) == 0 {
 				return nil, nil // somebody else asked at the same moment
 			}
-			entries := []makegood.Entry{{Action: "step.again", Target: o.ID, Before: string(makegood.StepDone), After: makegood.EffectEmail}}
 			return append(entries, o.Settle(d.Terms(keyTaken))...), nil
 		}})
 	return err
@@ -290,7 +315,7 @@ func (d *Desk) Retry(ctx context.Context, s Selection, again Again, perSecond in
 			r.Lost++
 		}
 	}
-	if len(letters) == retryRound {
+	if len(letters) == retryRound && len(s.IDs) == 0 { // what is named is done in one round
 		r.After = letters[len(letters)-1].ID
 	}
 	return r, nil

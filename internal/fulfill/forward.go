@@ -57,12 +57,12 @@ type ForwardOptions struct {
 func NewForward(o ForwardOptions) (*Forward, error) {
 	f := &Forward{name: o.Name, url: o.URL, client: o.Client, now: o.Now, limit: rate.NewLimiter(rate.Inf, 1)}
 	if o.PerSecond > 0 {
-		f.limit = rate.NewLimiter(rate.Limit(o.PerSecond), o.PerSecond)
+		f.limit = rate.NewLimiter(rate.Limit(o.PerSecond), 1) // one at a time: a burst would double the first second
 	}
 	for i, s := range o.Secrets {
 		encoded, ok := strings.CutPrefix(s.Value.Reveal(), "whsec_")
 		key, err := base64.StdEncoding.Strict().DecodeString(encoded)
-		if !ok || err != nil || len(key) < signingKeyMin || len(key) > signingKeyMax {
+		if !ok || err != nil || strings.ContainsAny(encoded, "\r\n") || len(key) < signingKeyMin || len(key) > signingKeyMax {
 			return nil, fmt.Errorf("secret %d of the forward %q is not whsec_ and the base64 of %d to %d bytes", i, o.Name, signingKeyMin, signingKeyMax)
 		}
 		s.key = key
@@ -202,7 +202,10 @@ func (f *Forward) Bring(ctx context.Context, message []byte, round int) (string,
 		return "", &NoEffect{&makegood.Permanent{Err: err}}
 	}
 	resp, err := f.client.Do(ctx, req)
+	var cut *outbound.Error
 	switch {
+	case errors.As(err, &cut) && cut.Status != 0: // the body was too large or broke off; the status is the answer
+		return f.verdict(&outbound.Response{Status: cut.Status})
 	case errors.Is(err, outbound.ErrRefusedAddress):
 		return "", &NoEffect{fmt.Errorf("%w; allow_private of this forward opens it, if that is meant", err)}
 	case err != nil && !outbound.MaybeSent(err):

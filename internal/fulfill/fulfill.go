@@ -30,7 +30,7 @@ type Effect interface {
 
 // Finder is an Effect that can look whether it happened. It is an optional ability.
 type Finder interface {
-	// Find looks for the effect of these bytes since a time. found false without an error means that it certainly did not
+	// Find looks for the newest effect of these bytes since a time. found false without an error means that it certainly did not
 	// happen; ErrCannotLook that nobody will ever tell.
 	Find(ctx context.Context, message []byte, since time.Time) (receipt string, found bool, err error)
 }
@@ -152,6 +152,9 @@ func (f *Fulfiller) lookBack(ctx context.Context, effect Effect, message []byte,
 	}
 	if err != nil {
 		return "", false, fmt.Errorf("look whether an earlier attempt succeeded: %w", err)
+	}
+	if happened && step.Round > 0 && receipt == step.Receipt {
+		happened = false // the newest that is there is that of the round before
 	}
 	step.InDoubt = false // it certainly did not happen
 	return receipt, happened, nil

@@ -30,6 +30,7 @@ const (
 	findPagesMax = 30
 	// findPatience bounds the waiting when Resend asks for patience in the middle of a search. Starting anew would never end.
 	findPatience = 2 * time.Second
+	findPatient  = 2 // how often it waits for one page
 	// findMargin is how far Resend's clock may lie from ours.
 	findMargin = time.Hour
 )
@@ -108,8 +109,12 @@ func (r *Resend) sent(ctx context.Context, after string) (page []sentMail, more 
 
 func (r *Resend) get(ctx context.Context, path string, into any) error {
 	resp, err := r.do(ctx, http.MethodGet, path, nil, "")
-	for wait := time.Duration(0); err == nil && resp.Status == http.StatusTooManyRequests && wait <= findPatience; {
-		if wait = r.wait(resp, rateWait); wait > findPatience {
+	for range findPatient {
+		if err != nil || resp.Status != http.StatusTooManyRequests {
+			break
+		}
+		wait := r.wait(resp, rateWait)
+		if wait > findPatience {
 			break
 		}
 		select {

@@ -51,25 +51,22 @@ type breaker struct {
 	rest     time.Duration // how long the present rest is; 0 when there is none
 	until    time.Time     // when one may try
 	trying   bool
-	phase    uint64 // counts the changes: what was sent in an earlier phase says nothing bad about this one
 }
 
-// admit lets a request pass and names the phase it belongs to, or says how long to wait.
-func (b *breakers) admit(to destination) (phase uint64, err error) {
+// admit lets a request pass, or says how long to wait. tries is true for the one request that finds out whether a rest is
+// over; how it ends must be told as that of no other.
+func (b *breakers) admit(to destination) (tries bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	d := b.all[to]
-	if d == nil {
-		return 0, nil
+	if d == nil || d.rest == 0 {
+		return false, nil
 	}
 	if wait := d.wait(b.now()); wait > 0 {
-		return 0, resting(to, wait)
+		return false, resting(to, wait)
 	}
-	if d.rest > 0 {
-		d.trying = true
-		d.phase++
-	}
-	return d.phase, nil
+	d.trying = true
+	return true, nil
 }
 
 // wait is how long nothing may pass; 0 when something may.
@@ -87,8 +84,9 @@ func resting(to destination, wait time.Duration) error {
 	return &makegood.Snooze{For: max(wait, restFirst), Err: fmt.Errorf("%s: %w", to.target, ErrResting)}
 }
 
-// settle records how a request of a phase ended.
-func (b *breakers) settle(to destination, phase uint64, failed bool) {
+// settle records how a request that was admitted ended. During a rest only the one that tries decides: what was on its way
+// when the rest began fails for the same reason, and would make it longer each time.
+func (b *breakers) settle(to destination, tries, failed bool) {
 	b.mu.Lock()
 	d := b.all[to]
 	if d == nil {
@@ -100,18 +98,17 @@ func (b *breakers) settle(to destination, phase uint64, failed bool) {
 		b.all[to] = d
 	}
 	wasResting := d.rest > 0
-	switch {
-	case !failed: // an answer is an answer, whenever it was asked for
-		*d = breaker{phase: d.phase}
-		if wasResting {
-			d.phase++
-		}
-	case phase != d.phase: // many failed at once; the first few have said it
-	case d.trying, d.failures+1 >= failuresToRest:
-		*d = breaker{rest: min(max(2*d.rest, restFirst), restMax), phase: d.phase + 1}
+	if wasResting && !tries {
+		b.mu.Unlock()
+		return
+	}
+	d.trying = false
+	if !failed {
+		d.rest = 0
+		delete(b.all, to) // makes room for another
+	} else if d.failures++; d.failures >= failuresToRest {
+		d.rest = min(max(2*d.rest, restFirst), restMax)
 		d.until = b.now().Add(d.rest)
-	default:
-		d.failures++
 	}
 	isResting := d.rest > 0
 	b.mu.Unlock()
@@ -121,10 +118,10 @@ func (b *breakers) settle(to destination, phase uint64, failed bool) {
 }
 
 // abandon records that an admitted request ended without telling anything about the other side.
-func (b *breakers) abandon(to destination, phase uint64) {
+func (b *breakers) abandon(to destination, tries bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if d := b.all[to]; d != nil && d.phase == phase {
+	if d := b.all[to]; d != nil && tries {
 		d.trying = false
 	}
 }

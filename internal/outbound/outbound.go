@@ -81,18 +81,22 @@ func New(o Options) *Client {
 
 // transport has no Proxy on purpose: a proxy would be dialled in the place of the address that we check.
 func transport(o Options) *http.Transport {
-	dialer := &net.Dialer{Timeout: o.Timeout}
-	if !o.AllowPrivate {
-		dialer.Control = refusePrivate
-	}
 	return &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext:            dialer(o).DialContext,
 		ForceAttemptHTTP2:      true,
 		MaxIdleConnsPerHost:    o.MaxIdlePerHost,
 		IdleConnTimeout:        idleTimeout,
 		TLSHandshakeTimeout:    o.Timeout,
 		MaxResponseHeaderBytes: headerBytesMax,
 	}
+}
+
+func dialer(o Options) *net.Dialer {
+	d := &net.Dialer{Timeout: o.Timeout}
+	if !o.AllowPrivate {
+		d.Control = refusePrivate
+	}
+	return d
 }
 
 // Do sends req and reads the whole answer. Any status is an answer and no error, a redirect too. It ends at the
@@ -111,18 +115,18 @@ func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
 		return nil, &Error{Target: target(req.URL), Err: err}
 	}
 	to := destinationOf(req)
-	phase, err := c.breakers.admit(to)
+	tries, err := c.breakers.admit(to)
 	if err != nil {
 		return nil, &Error{Target: to.target, Err: err}
 	}
 	resp, err := c.send(ctx, req)
 	switch {
 	case ctx.Err() != nil: // whoever asked has gone; that says nothing of the other side
-		c.breakers.abandon(to, phase)
+		c.breakers.abandon(to, tries)
 	case errors.Is(err, ErrRefusedAddress), errors.Is(err, ErrBodyTooLarge):
-		c.breakers.abandon(to, phase)
+		c.breakers.abandon(to, tries)
 	default:
-		c.breakers.settle(to, phase, err != nil || isFailure(resp.Status))
+		c.breakers.settle(to, tries, err != nil || isFailure(resp.Status))
 	}
 	return resp, err
 }
