@@ -223,7 +223,7 @@ func (d *Desk) ask(ctx context.Context, actor string, target Found, deed *GoodDe
 func (d *Desk) finish(ctx context.Context, actor string, o makegood.Order, resend bool, deed *GoodDeed) error {
 	var failed []string
 	for _, step := range o.Steps {
-		if step.State == makegood.StepFailed {
+		if step.State == makegood.StepFailed || step.State == makegood.StepDiscarded {
 			failed = append(failed, step.Name)
 		}
 	}
@@ -232,7 +232,7 @@ func (d *Desk) finish(ctx context.Context, actor string, o makegood.Order, resen
 	}
 	if len(failed) > 0 {
 		deed.Did = append(deed.Did, "run again: "+strings.Join(failed, ", "))
-		if err := d.again(ctx, actor, o.ID, failed); err != nil {
+		if err := d.again(ctx, actor, o.ID, failed, makegood.StepFailed, makegood.StepDiscarded); err != nil {
 			return err
 		}
 	}
@@ -248,17 +248,18 @@ func (d *Desk) finish(ctx context.Context, actor string, o makegood.Order, resen
 		return makegood.Errorf(makegood.Conflict, "The order is %s, so its mail is not sent again.", o.Payment)
 	}
 	deed.Did = append(deed.Did, "send the stored mail once more")
-	return d.again(ctx, actor, o.ID, []string{makegood.EffectEmail})
+	return d.again(ctx, actor, o.ID, []string{makegood.EffectEmail}, makegood.StepDone)
 }
 
-// again asks for steps once more that nobody else has asked for: one whose dead letter was discarded has no other way back.
-func (d *Desk) again(ctx context.Context, actor, orderID string, steps []string) error {
+// again asks for steps once more that are in one of the states: one whose dead letter was discarded has no other way back,
+// and one that somebody else has asked for may be done by now, which must not begin another round.
+func (d *Desk) again(ctx context.Context, actor, orderID string, steps []string, from ...makegood.StepState) error {
 	_, err := d.Store.AmendOrder(ctx, makegood.Amendment{OrderID: orderID, Actor: actor,
 		Change: func(o *makegood.Order, keyTaken func(string) bool) ([]makegood.Entry, error) {
 			var entries []makegood.Entry
 			for _, name := range steps {
 				step := o.Step(name)
-				if step == nil {
+				if step == nil || !slices.Contains(from, step.State) {
 					continue
 				}
 				before := step.State
