@@ -2,14 +2,16 @@ package interpret
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/makegood/makegood"
 )
 
 // reread reads the kept events of an order again and settles the order by what they tell now: a product that was missing
-// in the catalogue may be there by now. It is for sources that cannot be asked; an event that cannot be read is left out,
-// because its facts are known already. The events are given by their ids, in any order.
+// in the catalogue may be there by now. It is for sources that cannot be asked. An event that no repetition could read is
+// left out: it told its facts before, or has a dead letter of its own. Any other trouble is returned, because what it hides
+// may be what the order waits for. The events are given by their ids, in any order.
 func (i *Interpreter) reread(ctx context.Context, actor string, events []string) error {
 	for _, id := range events {
 		event, err := i.Store.Event(ctx, id)
@@ -21,8 +23,12 @@ func (i *Interpreter) reread(ctx context.Context, actor string, events []string)
 			return fmt.Errorf("source %q of event %s is not configured any more", event.Source, event.ID)
 		}
 		reading, err := source.Interpret(ctx, event)
-		if err != nil || len(reading.Facts) == 0 {
+		var permanent *makegood.Permanent
+		if errors.As(err, &permanent) || err == nil && len(reading.Facts) == 0 {
 			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read event %s again: %w", event.ID, err)
 		}
 		if _, err := i.Learn(ctx, actor, "", reading.Facts); err != nil {
 			return err

@@ -30,7 +30,7 @@ func shopify() row {
 	// A refund that only restocks has no transactions and so no currency; any will do for nothing.
 	alone := rule{
 		types: []string{shapeRefund}, otherwise: makegood.FactRefunded, session: []string{"order_id"}, id: []string{"id"},
-		amount: []string{refunded}, decimal: true, currency: []string{"transactions.0.currency"}, fixed: "xxx",
+		amount: []string{refunded}, decimal: true, currency: []string{"transactions.0.currency"}, fixed: noCurrency,
 	}
 	dispute := rule{
 		types: []string{shapeDispute}, status: []string{"type", "status"}, is: map[string]makegood.FactKind{
@@ -64,3 +64,6 @@ const (
 	shapeRefund  = "refund"
 	shapeDispute = "dispute"
 )
+
+// noCurrency is how ISO 4217 writes that no currency is meant.
+const noCurrency = "xxx"
