@@ -24,10 +24,10 @@ var floors = [][]string{
 	{"internal/telemetry"},
 	{"internal/outbound"},
 	{"internal/mail"},
-	{"internal/provider", "internal/config"}, // contracts
-	{"internal/provider/extract"},            // what adapters read bodies with
-	{"internal/provider/stripe", "internal/provider/paypal", "internal/provider/recipe"},             // adapters
-	{"internal/intake", "internal/interpret", "internal/fulfill", "internal/desk", "internal/queue"}, // stations
+	{"internal/provider", "internal/probe", "internal/config"}, // contracts
+	{"internal/provider/extract"},                              // what adapters read bodies with
+	{"internal/provider/stripe", "internal/provider/paypal", "internal/provider/recipe", "internal/monitor"},            // adapters
+	{"internal/intake", "internal/interpret", "internal/fulfill", "internal/desk", "internal/queue", "internal/notify"}, // stations
 	{"internal/store", "internal/api", "internal/simulate"},
 	{"internal/web"},
 	{"internal/app"},

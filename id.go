@@ -18,6 +18,10 @@ const (
 	DeadLetterPrefix = "dlq"
 	EmailPrefix      = "eml"
 	EntryPrefix      = "aud"
+	IncidentPrefix   = "inc"
+	NoticePrefix     = "ntc"
+	MessagePrefix    = "msg" // several notices told together
+	SilencePrefix    = "sil"
 )
 
 // NewID returns prefix followed by 20 symbols: 50 bits of milliseconds since 1970 (good for 35,000 years), then 50 bits

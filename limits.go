@@ -31,4 +31,21 @@ const (
 	ListMax = 1000
 	// ShutdownTimeout bounds how long a stop waits for requests and jobs in flight.
 	ShutdownTimeout = 15 * time.Second
+	// RungsMax bounds a ladder, and RoundsMax how often one is climbed: a P0 that nobody answers repeats for a day.
+	RungsMax  = 10
+	RoundsMax = 288
+	// NoticesMax bounds the notices of one incident; with ten channels that is the whole of a day's rounds.
+	NoticesMax = 3000
+	// TimelineMax bounds what one incident tells; after it only what a person does is added.
+	TimelineMax = 2000
+	// ReopenWithin is how soon after its end an incident that comes back is the same one.
+	ReopenWithin = 10 * time.Minute
+	// SendTimeout bounds one attempt to tell somebody, and NoticeLease is when a teller that took a notice and never said how
+	// it ended is taken for dead: longer than an attempt, so that a living one is never overtaken.
+	SendTimeout = 5 * time.Second
+	NoticeLease = 8 * time.Second
+	// NoticePatience is how long a notice is tried again before a person has to see that nobody could be told.
+	NoticePatience = 72 * time.Hour
+	// MuteRecheck is how often a muted incident is looked at for whether it still is.
+	MuteRecheck = 10 * time.Second
 )

@@ -40,6 +40,10 @@ type Config struct {
 	Workers   Workers
 	Limits    Limits
 	Outbound  Outbound
+	Watcher   Watcher
+	Checks    []CheckOverride
+	Errors    Errors
+	Telling   // whom the server tells of what it finds in its own books
 }
 
 // Log says how the program logs.
