@@ -28,6 +28,7 @@ var floors = [][]string{
 	{"internal/provider/extract"},                              // what adapters read bodies with
 	{"internal/provider/stripe", "internal/provider/paypal", "internal/provider/recipe", "internal/monitor"},            // adapters
 	{"internal/intake", "internal/interpret", "internal/fulfill", "internal/desk", "internal/queue", "internal/notify"}, // stations
+	{"internal/watch"}, // the record of incidents, over probes, monitors and channels
 	{"internal/store", "internal/api", "internal/simulate"},
 	{"internal/web"},
 	{"internal/app"},

@@ -75,3 +75,19 @@ func NoticeBackoff(attempt int, jitter float64) time.Duration {
 	wait := min(float64(noticeRetryFirst)*math.Pow(2, float64(max(attempt, 1)-1)), float64(noticeRetryMost))
 	return time.Duration(wait * (0.5 + jitter/2))
 }
+
+// SentMessage is a message that a channel accepted: several notices told together.
+type SentMessage struct {
+	ID       string
+	Group    string
+	IsAlarm  bool
+	Priority Priority // the gravest of the group's notices in it
+	At       time.Time
+}
+
+// EarlierMessage is a message in which a channel told that something had begun.
+type EarlierMessage struct {
+	MessageID string
+	RemoteID  string // what the service calls it
+	Open      int    // how many of its incidents are not over
+}

@@ -28,11 +28,7 @@ type Message struct {
 }
 
 // Earlier is a message of the past.
-type Earlier struct {
-	MessageID string
-	RemoteID  string // what Receipt.RemoteID was
-	Open      int    // how many of its incidents are not over yet
-}
+type Earlier = makegood.EarlierMessage
 
 // Receipt is what a channel's service answered.
 type Receipt struct {

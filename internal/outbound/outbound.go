@@ -39,6 +39,8 @@ type Options struct {
 	// again. It must not block; nil is nobody.
 	Changed func(target string, resting bool)
 	Now     func() time.Time // measures the rests; time.Now when nil
+	// NeverRest is for whoever wants to know each time whether the other side answers.
+	NeverRest bool
 }
 
 // Client sends requests within its Options. It is safe for concurrent use; make one and keep it, because it keeps
@@ -115,6 +117,9 @@ func (c *Client) Do(ctx context.Context, req *http.Request) (*Response, error) {
 		return nil, &Error{Target: target(req.URL), Err: err}
 	}
 	to := destinationOf(req)
+	if c.options.NeverRest {
+		return c.send(ctx, req)
+	}
 	tries, err := c.breakers.admit(to)
 	if err != nil {
 		return nil, &Error{Target: to.target, Err: err}

@@ -1,0 +1,77 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/makegood/makegood"
+)
+
+// A channel that is first tried in an emergency is one that fails in an emergency: each is tested when the program starts
+// for the first time, then once a day, and an hour after a test that failed.
+const (
+	testEvery      = 24 * time.Hour
+	testAgainAfter = time.Hour
+	testWithin     = 30 * time.Second
+	testLook       = time.Minute
+)
+
+// testDaily tests a channel when its time has come.
+func (t *Teller) testDaily(ctx context.Context, w *worker) {
+	for {
+		if err := t.testIfDue(ctx, w); err != nil && ctx.Err() == nil {
+			t.Log.Warn("the test of a channel cannot be kept", "channel", w.Name, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(testLook):
+		}
+	}
+}
+
+func (t *Teller) testIfDue(ctx context.Context, w *worker) error {
+	tests, err := t.Outbox.ChannelTests(ctx)
+	if err != nil {
+		return err
+	}
+	last, age := tests[w.Name], t.Now().Sub(tests[w.Name].At)
+	if age < testAgainAfter && age >= 0 || last.Trouble == "" && age < testEvery && age >= 0 {
+		return nil
+	}
+	_, err = t.Test(ctx, w.Name)
+	return err
+}
+
+// Test finds out whether a channel would work, writes the answer down, and returns what is wrong; "" when nothing is.
+func (t *Teller) Test(ctx context.Context, channel string) (trouble string, err error) {
+	w := t.workers[channel]
+	if w == nil {
+		return "", makegood.Errorf(makegood.NotFound, "There is no channel %q.", channel)
+	}
+	testing, cancel := context.WithTimeout(ctx, testWithin)
+	defer cancel()
+	failure := safely(testing, w.Channel.Test)
+	if ctx.Err() != nil {
+		return "", ctx.Err() // stopped in the middle of it: that says nothing
+	}
+	if failure != nil {
+		trouble = textOf(failure)
+		t.Log.Warn("a channel does not pass its test", "channel", w.Name, "err", failure)
+	}
+	if err := t.Outbox.KeepChannelTest(ctx, w.Name, trouble); err != nil {
+		return trouble, err
+	}
+	t.Ill(ctx, w.Name, trouble)
+	return trouble, nil
+}
+
+func safely(ctx context.Context, do func(context.Context) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the test panicked: %v", p)
+		}
+	}()
+	return do(ctx)
+}
