@@ -221,7 +221,10 @@ func (d *Desk) Tick(ctx context.Context) (next time.Time, err error) {
 			return next, err
 		}
 	}
-	return next, nil
+	if len(ids) > 0 { // what has just climbed has its next timer only now
+		_, next, err = d.Store.DueIncidents(ctx, d.Now())
+	}
+	return next, err
 }
 
 // tickTogether is how many timers share a commit; a storm of a thousand is cheaper so.
