@@ -21,10 +21,10 @@ func compose(id string, notices []makegood.Notice, incidents map[string]makegood
 	seen := map[string]bool{}
 	for _, n := range notices {
 		i, ok := incidents[n.IncidentID]
-		if !ok || seen[n.IncidentID+string(over01(n))] {
+		if !ok || seen[n.IncidentID+string(side(n))] {
 			continue
 		}
-		seen[n.IncidentID+string(over01(n))] = true
+		seen[n.IncidentID+string(side(n))] = true
 		m.Incidents = append(m.Incidents, i.ID)
 		if n.Priority.Graver(m.Priority) {
 			m.Priority = n.Priority
@@ -40,16 +40,15 @@ func compose(id string, notices []makegood.Notice, incidents map[string]makegood
 	}
 	m.Title = titleOf(m, wrong, over)
 	m.Body = bodyOf(wrong, over, now)
-	if len(m.Incidents) > 0 {
-		m.Link = links.Incident(m.Incidents[0])
-	}
+	m.Link = links.Acknowledge(channel, id, now)
 	if len(wrong) > 0 {
-		m.AckLink = links.Acknowledge(channel, id, now)
+		m.AckLink = m.Link
 	}
 	return m
 }
 
-func over01(n makegood.Notice) makegood.NoticeKind {
+// side tells what is wrong from what is over.
+func side(n makegood.Notice) makegood.NoticeKind {
 	if n.IsAlarm() {
 		return makegood.NoticeOpened
 	}

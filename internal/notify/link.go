@@ -23,15 +23,8 @@ type Links struct {
 // linkFor is how long a link to acknowledge works: longer than anybody should need, shorter than mail archives live.
 const linkFor = 24 * time.Hour
 
-// Incident is where a person reads on.
-func (l Links) Incident(id string) string {
-	if l.Base == "" {
-		return ""
-	}
-	return l.Base + "/incidents/" + id
-}
-
-// Acknowledge is the link that acknowledges what a channel is told in a message.
+// Acknowledge is the link of what a channel is told in a message: asked for, it shows the record of the incidents; posted to,
+// it acknowledges those that are open. Programs that look at links in mails and chats only ask, so they acknowledge nothing.
 func (l Links) Acknowledge(channel, messageID string, now time.Time) string {
 	if l.Base == "" || l.Key.Empty() {
 		return ""

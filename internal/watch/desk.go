@@ -147,6 +147,14 @@ func (d *Desk) remember(key string, s standing) {
 	d.known[key] = s
 }
 
+// Retell changes whom to tell and when from now on: the configuration was read anew.
+func (d *Desk) Retell(e makegood.Escalation, channels []string, maintenance []makegood.Silence) {
+	d.forget()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.Escalation, d.Channels, d.Maintenance = e, channels, maintenance
+}
+
 // forget makes the next word about every key a write: a person changed something.
 func (d *Desk) forget() {
 	d.mu.Lock()
@@ -156,6 +164,8 @@ func (d *Desk) forget() {
 }
 
 func (d *Desk) terms(actor, muted string) makegood.IncidentTerms {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return makegood.IncidentTerms{Escalation: d.Escalation, Channels: d.Channels, Now: d.Now(), Actor: actor, Muted: muted, NewID: d.NewID}
 }
 
@@ -195,11 +205,10 @@ func (d *Desk) silences(ctx context.Context) ([]makegood.Silence, error) {
 	if err != nil {
 		return nil, err
 	}
-	list = append(slices.Clone(d.Maintenance), list...)
 	d.mu.Lock()
-	d.quiet, d.read = list, d.Now()
-	d.mu.Unlock()
-	return list, nil
+	defer d.mu.Unlock()
+	d.quiet, d.read = append(slices.Clone(d.Maintenance), list...), d.Now()
+	return d.quiet, nil
 }
 
 // IsMaintained reports whether findings of a key are muted by a silence or a window now, as far as was read last.
