@@ -19,15 +19,16 @@ const module = "github.com/makegood/makegood"
 // floors are the floors of the house, from the cellar up. A package imports packages of lower floors only, never a
 // neighbour on its own. docs/ARCHITECTURE.md shows the same picture with reasons.
 var floors = [][]string{
-	{""}, // the words and rules
+	{"", "docs/runbooks"}, // the words and rules; what to do
 	{"internal/secret"},
 	{"internal/telemetry"},
 	{"internal/outbound"},
 	{"internal/mail"},
 	{"internal/provider", "internal/probe", "internal/config"}, // contracts
 	{"internal/provider/extract"},                              // what adapters read bodies with
-	{"internal/provider/stripe", "internal/provider/paypal", "internal/provider/recipe", "internal/monitor"},            // adapters
-	{"internal/intake", "internal/interpret", "internal/fulfill", "internal/desk", "internal/queue", "internal/notify"}, // stations
+	{"internal/provider/stripe", "internal/provider/paypal", "internal/provider/recipe", "internal/monitor"}, // adapters
+	{"internal/intake", "internal/interpret", "internal/fulfill", "internal/desk", "internal/queue", "internal/notify", "internal/inspect",
+		"internal/synthetic", "internal/smoke"}, // stations
 	{"internal/watch"}, // the record of incidents, over probes, monitors and channels
 	{"internal/store", "internal/api", "internal/simulate"},
 	{"internal/web"},
@@ -38,7 +39,8 @@ var floors = [][]string{
 }
 
 // onlyForTests are packages that no program imports.
-var onlyForTests = []string{"internal/store/storetest", "internal/provider/providertest", "internal/harness", "bench"}
+var onlyForTests = []string{"internal/store/storetest", "internal/provider/providertest", "internal/notify/notifytest",
+	"internal/harness", "bench"}
 
 // keepers say who alone may import something, and why.
 var keepers = []struct {

@@ -70,6 +70,8 @@ type Fact struct {
 	Until      time.Time // the provider's clock: how long a renewal pays for, or when a subscription ends
 	OccurredAt time.Time // the provider's clock: shown, never used to decide
 	EventID    string    // our id of the first event that told; "" when we asked the provider ourselves
+	// Synthetic is that nobody bought: our own watcher made the session to see whether it could be made.
+	Synthetic bool
 	// Contradicted is set when the same fact was told in two ways that differ in money or goods.
 	Contradicted bool
 }
@@ -78,7 +80,7 @@ func (f Fact) same(g Fact) bool { return f.Kind == g.Kind && f.ObjectID == g.Obj
 
 func (f Fact) equal(g Fact) bool {
 	return slices.Equal(f.Lines, g.Lines) && slices.Equal(f.References, g.References) && f.Until.Equal(g.Until) && f.Key == g.Key && f.same(g) && f.PaymentID == g.PaymentID && f.Amount == g.Amount &&
-		f.Customer == g.Customer && f.OccurredAt.Equal(g.OccurredAt) && f.Contradicted == g.Contradicted
+		f.Customer == g.Customer && f.OccurredAt.Equal(g.OccurredAt) && f.Contradicted == g.Contradicted && f.Synthetic == g.Synthetic
 }
 
 // agrees reports whether two tellings of one fact are about the same money and goods. What a telling does not know (its
@@ -104,6 +106,7 @@ func (f Fact) join(g Fact) Fact {
 	joined.Amount = maxMoney(f.Amount, g.Amount)
 	joined.Lines = joinLines(f.Lines, g.Lines)
 	joined.Contradicted = f.Contradicted || g.Contradicted || !f.agrees(g)
+	joined.Synthetic = f.Synthetic || g.Synthetic
 	if cmp.Or(strings.Compare(g.Customer.Email, f.Customer.Email), strings.Compare(g.Customer.Name, f.Customer.Name)) > 0 {
 		joined.Customer = g.Customer
 	}

@@ -39,12 +39,17 @@ const (
 	ReasonStepFailed     = "step_failed"     // an effect was given up; see the dead letters
 	ReasonNoAddress      = "no_address"      // there is no address to write to: fulfilled on the page only, or stuck where there is none
 	ReasonStepDiscarded  = "step_discarded"  // a person decided that an effect is not needed
+	ReasonSyntheticPaid  = "synthetic_paid"  // money came for a session that our own watcher made; a person must give it back
 )
 
 // Order is one sale: the facts we know of it, and what was done because of them.
 type Order struct {
 	ID  string
 	Key OrderKey
+
+	// Synthetic is that any fact says so: our own watcher made the session, nobody bought. Such an order gives nothing to
+	// anybody, whatever else is told of it, and stands in no listing and no figure of customers.
+	Synthetic bool
 
 	PaymentID string
 	Customer  Customer
@@ -114,6 +119,7 @@ func (o *Order) Learn(f Fact) bool {
 	if f.Key != o.Key {
 		panic("makegood: a fact of another order")
 	}
+	o.Synthetic = o.Synthetic || f.Synthetic
 	i := slices.IndexFunc(o.Facts, f.same)
 	if i < 0 {
 		if len(o.Facts) >= FactsMax {
@@ -213,9 +219,10 @@ func (o *Order) Again(step string, anew bool, now time.Time) bool {
 }
 
 // Due reports whether a step may have its effect now. Goods leave only while they are fully due. A telling always may: it
-// says how things stand, and that they went wrong is what the listener must hear as well.
+// says how things stand, and that they went wrong is what the listener must hear as well. Of a synthetic order nothing is
+// due, and nobody hears.
 func (o *Order) Due(step string) bool {
-	return o.Entitlement == EntitledFully || IsTelling(step)
+	return !o.Synthetic && (o.Entitlement == EntitledFully || IsTelling(step))
 }
 
 // Waits reports whether a step has to wait for an earlier one: what a listener hears of one order, it hears in order.

@@ -169,7 +169,15 @@ func (s *settlement) money() {
 
 // standing is what the money leaves of a product. One that the catalogue does not have (any more) has the usual policy.
 func (s *settlement) standing(product string) Entitlement {
-	return s.Catalogue[product].Policy.standing(s.tally)
+	return s.barred(s.Catalogue[product].Policy.standing(s.tally))
+}
+
+// barred keeps everything from a synthetic order: what its money would give is taken back before it is given.
+func (s *settlement) barred(e Entitlement) Entitlement {
+	if s.Synthetic && s.holds(e) {
+		return EntitledNoMore
+	}
+	return e
 }
 
 // entitlement is the best standing of what was bought, booked or not.
@@ -180,7 +188,7 @@ func (s *settlement) entitlement() Entitlement {
 		lines = paid.Lines
 	}
 	if len(lines) == 0 {
-		return Policy{}.standing(s.tally)
+		return s.barred(Policy{}.standing(s.tally))
 	}
 	best := EntitledNot
 	for _, line := range lines {
@@ -190,8 +198,15 @@ func (s *settlement) entitlement() Entitlement {
 }
 
 // book issues the licences that are due and not there. Nothing is booked while anything about the sale is in doubt, and
-// nothing is booked for a sale whose money already went back (a late "paid" does not undo a refund).
+// nothing is booked for a sale whose money already went back (a late "paid" does not undo a refund), or of a synthetic
+// order: money that is there for one has to go back, which a person must see to.
 func (s *settlement) book() {
+	if s.Synthetic {
+		if s.holds(Policy{}.standing(s.tally)) {
+			s.reason = ReasonSyntheticPaid
+		}
+		return
+	}
 	if !s.holds(s.Entitlement) {
 		return
 	}
@@ -328,7 +343,7 @@ func (s *settlement) moved(line int) bool {
 
 // plan compares the effects that are owed with the receipts that are there.
 func (s *settlement) plan() {
-	if len(s.Licenses) == 0 {
+	if len(s.Licenses) == 0 || s.Synthetic {
 		return
 	}
 	if s.Entitlement == EntitledFully {

@@ -97,6 +97,13 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
+// Answer answers with a value as JSON that no cache keeps.
+func Answer(w http.ResponseWriter, v any) error {
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, http.StatusOK, v)
+	return nil
+}
+
 // readJSON reads a bounded body into v, strictly: an unknown field is a typing mistake that would otherwise be obeyed in
 // silence.
 func readJSON(w http.ResponseWriter, r *http.Request, v any) error {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/provider"
+	"github.com/makegood/makegood/internal/secret"
+	"github.com/makegood/makegood/internal/synthetic"
 )
 
 // Shop answers what a customer's browser and a sold program ask.
@@ -28,6 +30,11 @@ type Shop struct {
 	Ask      func(ctx context.Context, actor, source, sessionID string) (makegood.Order, error)
 	NewToken func() string // a random idempotency key
 	Now      func() time.Time
+	// WatcherSecret proves the marks of synthetic checkouts; when it is empty none is believed.
+	WatcherSecret secret.Value
+	// SyntheticSeen counts checkouts that say that they are synthetic: "made", "failed", or the reason of a refusal. It may
+	// be nil.
+	SyntheticSeen func(result string)
 }
 
 // Store is what the API needs to read.
@@ -40,7 +47,54 @@ type Store interface {
 
 // Checkout answers POST /api/checkout: it creates a session in which a customer can pay for a product. A product that the
 // catalogue does not have is refused before the provider is called. The header Idempotency-Key makes a repetition harmless.
+//
+// A request that is marked as synthetic makes a session that nobody will pay for, see package synthetic. A mark that
+// proves nothing is refused and never ignored: a watcher with the wrong secret would fill the shop with customers.
 func (s *Shop) Checkout(w http.ResponseWriter, r *http.Request) error {
+	marked, err := s.marked(r)
+	if err != nil {
+		return err
+	}
+	err = s.checkout(w, r, marked)
+	if marked && err != nil {
+		s.sawSynthetic("failed")
+	} else if marked {
+		s.sawSynthetic("made")
+	}
+	return err
+}
+
+// marked reports whether a request is genuinely marked as synthetic. Several marks are one that cannot be read.
+func (s *Shop) marked(r *http.Request) (bool, error) {
+	marks := r.Header.Values(synthetic.Header)
+	if len(marks) == 0 {
+		return false, nil
+	}
+	err := synthetic.Verify(strings.Join(marks, "&"), s.WatcherSecret, s.Now())
+	if refused := (*synthetic.RefusedError)(nil); errors.As(err, &refused) {
+		s.sawSynthetic(string(refused.Reason))
+	}
+	return err == nil, makegood.Wrap(err, makegood.Unauthorized, "The mark of a synthetic checkout is not made with the secret of this server's watcher, or not now.")
+}
+
+func (s *Shop) sawSynthetic(result string) {
+	if s.SyntheticSeen != nil {
+		s.SyntheticSeen(result)
+	}
+}
+
+// Apart serves genuinely marked checkouts by one handler and all others, forged ones too, by another: what a watcher asks
+// takes nothing of the rate of customers.
+func (s *Shop) Apart(watchers, customers Handler) Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if synthetic.Verify(r.Header.Get(synthetic.Header), s.WatcherSecret, s.Now()) == nil {
+			return watchers(w, r)
+		}
+		return customers(w, r)
+	}
+}
+
+func (s *Shop) checkout(w http.ResponseWriter, r *http.Request, isSynthetic bool) error {
 	var ask struct {
 		Product  string `json:"product"`
 		Quantity int    `json:"quantity"`
@@ -68,6 +122,9 @@ func (s *Shop) Checkout(w http.ResponseWriter, r *http.Request) error {
 	if ask.Email != "" && !isAddress(ask.Email) {
 		return makegood.Errorf(makegood.Invalid, "The e-mail address cannot be read.")
 	}
+	if ask.Email != "" && isSynthetic {
+		return makegood.Errorf(makegood.Invalid, "A synthetic checkout has no customer, and so no address.")
+	}
 	key := r.Header.Get("Idempotency-Key")
 	if len(key) > 200 {
 		return makegood.Errorf(makegood.Invalid, "The Idempotency-Key may have at most 200 characters.")
@@ -76,13 +133,21 @@ func (s *Shop) Checkout(w http.ResponseWriter, r *http.Request) error {
 		key = s.NewToken()
 	}
 	session, err := seller.CreateCheckout(r.Context(), provider.CheckoutRequest{Product: product, Quantity: ask.Quantity,
-		Email: ask.Email, SuccessURL: s.successURL(source), CancelURL: s.CancelURL, IdempotencyKey: "checkout-" + key})
+		Email: ask.Email, SuccessURL: s.successURL(source), CancelURL: s.CancelURL, IdempotencyKey: purpose(isSynthetic) + key, Synthetic: isSynthetic})
 	if err != nil {
 		return providerTrouble(err)
 	}
 	private(w)
 	writeJSON(w, http.StatusCreated, map[string]any{"session_id": session.SessionID, "url": session.URL, "expires_at": session.ExpiresAt})
 	return nil
+}
+
+// purpose begins the idempotency key, so that a customer and a watcher with the same token never share a session.
+func purpose(isSynthetic bool) string {
+	if isSynthetic {
+		return "synthetic-"
+	}
+	return "checkout-"
 }
 
 // successURL is where a customer of a source comes back to. The page must know which source to ask.

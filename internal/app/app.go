@@ -20,6 +20,7 @@ import (
 	"github.com/makegood/makegood/internal/api"
 	"github.com/makegood/makegood/internal/config"
 	"github.com/makegood/makegood/internal/fulfill"
+	"github.com/makegood/makegood/internal/inspect"
 	"github.com/makegood/makegood/internal/intake"
 	"github.com/makegood/makegood/internal/interpret"
 	"github.com/makegood/makegood/internal/mail"
@@ -28,6 +29,7 @@ import (
 	"github.com/makegood/makegood/internal/queue"
 	"github.com/makegood/makegood/internal/store"
 	"github.com/makegood/makegood/internal/telemetry"
+	"github.com/makegood/makegood/internal/watch"
 	"github.com/makegood/makegood/internal/web"
 )
 
@@ -40,6 +42,11 @@ type Options struct {
 	StopWithin time.Duration    // how long each part may take to stop; makegood.ShutdownTimeout when 0
 	Roots      *x509.CertPool   // trusted for PayPal's certificates; nil is the system's
 	Store      store.Options    // ways for a test to break the database on cue; Now, Random and Wake are set here
+	// Secrets reads the configured secrets anew, so that one that is lost is found before the next start; see
+	// inspect.ReadSecrets. nil does not look.
+	Secrets func() ([]inspect.Secret, error)
+	// Notify is told that the program is ready, lives, and stops, in the words of sd_notify; nil is nobody.
+	Notify func(state string)
 }
 
 // App is a whole server.
@@ -49,8 +56,12 @@ type App struct {
 
 	log        *slog.Logger
 	node       string
+	now        func() time.Time
+	notify     func(state string)
 	stopWithin time.Duration
 	queue      *queue.Queue
+	alarm      *alarm
+	background []func(ctx context.Context) // what runs beside the server, and ends before anything is torn down
 	listener   net.Listener
 	server     *http.Server
 	cleanups   []cleanup
@@ -64,7 +75,8 @@ type cleanup struct {
 // New builds a server from a checked configuration: when it returns without an error, the database is open and at the
 // right version, and the address is bound. What was built before an error is torn down again.
 func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
-	a := newApp(c, &o)
+	o.fill()
+	a := newApp(c.Node, &o)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.tearDown(context.WithoutCancel(ctx)))
@@ -74,6 +86,9 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.Store.BeRole(ctx, watch.RoleServer); err != nil {
+		return nil, err
+	}
 
 	// The stations.
 	arrivals := intake.New(intake.Options{Sources: h.sources, Store: h.revivingStore(), FulfilledWithin: fulfilledWithin(c),
@@ -81,6 +96,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 	fulfiller := &fulfill.Fulfiller{Effects: h.effects, Store: a.Store, Terms: h.terms, Now: o.Now,
 		Log: o.Log.With("component", "fulfill")}
 	waited := a.Metrics.Histogram("job_wait_seconds", "Time from when a job could run until it ran.", "kind")
+	slow := a.Metrics.Counter("slow_jobs_total", "Runs of jobs that took longer than ten seconds.", "kind")
 	if a.queue, err = queue.New(queue.Options{
 		Database: h.database,
 		Node:     c.Node,
@@ -92,12 +108,16 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 		Workers: map[string]int{makegood.QueuePayments: c.Workers.Payments, makegood.QueueEffects: c.Workers.Effects},
 		Logger:  o.Log.With("component", "queue"),
 		Seen:    func(kind string, wait time.Duration) { waited.With(kind).Observe(wait) },
+		Slow: func(ctx context.Context, job makegood.Job, took time.Duration) error {
+			slow.With(job.Kind).Inc()
+			return a.Store.KeepSlowJob(ctx, job, took)
+		},
 	}); err != nil {
 		return nil, err
 	}
 
 	// The faces.
-	shop, err := newShop(c, h.sources, a.Store, h.interpreter, o.Now)
+	shop, err := newShop(c, h.sources, a.Store, h.interpreter, a.Metrics, o.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -105,10 +125,14 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 		o.Log.Warn("health check failed", "component", "health", "check", component, "err", err)
 	})
 	admin := &api.Admin{Desk: h.desk(o), Order: a.Store.Order}
+	incidents, err := a.openAlarm(ctx, c, h, arrivals, o)
+	if err != nil {
+		return nil, err
+	}
 	handler, err := routes(doors{
 		log: o.Log.With("component", "http"), limits: c.Limits, now: o.Now, intake: arrivals, shop: shop, health: health,
 		ready: a.Store.Ping, metrics: a.Metrics, thanks: &web.Thanks{Pages: web.NewPages(o.Log), Purchase: shop.Purchase},
-		admin: admin, token: c.Control.Token,
+		admin: admin, token: c.Control.Token, incidents: incidents, acknowledge: a.alarm.page(a.Store, o.Log, refusals(a.Metrics)),
 	})
 	if err != nil {
 		return nil, err
@@ -119,14 +143,14 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 			return nil, fmt.Errorf("listen on %s: %w (is another server running there?)", c.Listen, err)
 		}
 	}
-	if err := a.openControl(c.Control.Socket, admin); err != nil {
+	if err := a.openControl(c.Control.Socket, admin.Routes(), incidents.AdminRoutes()); err != nil {
 		return nil, errors.Join(err, a.listener.Close())
 	}
 	return a, nil
 }
 
-// newApp fills in what the options leave out.
-func newApp(c *config.Config, o *Options) *App {
+// fill puts in what the options leave out.
+func (o *Options) fill() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -139,7 +163,13 @@ func newApp(c *config.Config, o *Options) *App {
 	if o.StopWithin == 0 {
 		o.StopWithin = makegood.ShutdownTimeout
 	}
-	return &App{log: o.Log, node: c.Node, stopWithin: o.StopWithin, Metrics: telemetry.NewMetrics()}
+	if o.Notify == nil {
+		o.Notify = func(string) {}
+	}
+}
+
+func newApp(name string, o *Options) *App {
+	return &App{log: o.Log, node: name, now: o.Now, notify: o.Notify, stopWithin: o.StopWithin, Metrics: telemetry.NewMetrics()}
 }
 
 // furniture is what stations and desk stand on.
@@ -148,6 +178,7 @@ type furniture struct {
 	database    queue.Database
 	sources     map[string]provider.Source
 	sender      mail.Sender
+	way         *outbound.Client // to providers and the mail service
 	effects     map[string]fulfill.Effect
 	terms       func(keyTaken func(string) bool) makegood.Terms
 	interpreter *interpret.Interpreter
@@ -158,7 +189,10 @@ func (a *App) furnish(ctx context.Context, c *config.Config, o Options, prepare 
 	// The store, which wakes a queue that comes later.
 	o.Store.Now, o.Store.Random = o.Now, o.Random
 	o.Store.Wake = func(name string) {
-		if a.queue != nil {
+		if a.alarm != nil {
+			a.alarm.woken(name)
+		}
+		if a.queue != nil && name != store.NoticesWoken && name != store.IncidentsWoken {
 			a.queue.Wake(name)
 		}
 	}
@@ -176,6 +210,7 @@ func (a *App) furnish(ctx context.Context, c *config.Config, o Options, prepare 
 	way := outbound.New(outbound.Options{Timeout: c.Outbound.Timeout, AllowPrivate: c.Outbound.AllowPrivate,
 		MaxIdlePerHost: c.Workers.Payments + c.Workers.Effects, Changed: changed, Now: o.Now})
 	a.onClose("outbound", func(context.Context) error { way.CloseIdle(); return nil })
+	h.way = way
 	if h.sources, err = newSources(c, way, o); err != nil {
 		return nil, err
 	}
@@ -296,18 +331,54 @@ func (a *App) Run(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("start the queue: %w", err), a.listener.Close(), a.tearDown(stopping))
 	}
 	a.onClose("queue", a.queue.Stop)
+	return a.serve(ctx)
+}
 
+// serve answers, looks and tells until ctx ends, then tears everything down.
+func (a *App) serve(ctx context.Context) error {
+	stopping := context.WithoutCancel(ctx)
+	behind, stop := context.WithCancel(stopping)
+	var background sync.WaitGroup
+	if a.alarm != nil {
+		background.Go(func() { a.alarm.run(behind) })
+	}
+	for _, run := range append(a.background, a.live) {
+		background.Go(func() { run(behind) })
+	}
+	a.onClose("alarm", func(context.Context) error { stop(); background.Wait(); return nil })
+
+	var err error
 	served := make(chan error, 1)
 	go func() { served <- a.server.Serve(a.listener) }()
 	a.onClose("server", a.server.Shutdown)
 	a.log.Info("ready", "addr", a.Addr().String(), "engine", a.Store.Engine())
+	a.notify("READY=1")
 	select {
 	case <-ctx.Done():
-		err = nil
 	case err = <-served:
 		err = fmt.Errorf("serve: %w", err)
 	}
+	a.notify("STOPPING=1")
 	return errors.Join(err, a.tearDown(stopping))
+}
+
+// liveEvery is how often a supervisor hears that we live; its WatchdogSec should be at least twice as long.
+const liveEvery = 5 * time.Second
+
+// live tells the supervisor that we live while the store answers: a process that hangs on its database is worth a restart,
+// and one whose database is away says so by its health.
+func (a *App) live(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(liveEvery):
+		}
+		asking, cancel := context.WithTimeout(ctx, liveEvery)
+		_ = a.Store.Ping(asking) // its error has a check of its own; what matters here is that it came back
+		cancel()
+		a.notify("WATCHDOG=1")
+	}
 }
 
 func (a *App) onClose(name string, do func(context.Context) error) {

@@ -15,11 +15,12 @@ import (
 	"github.com/makegood/makegood/internal/api"
 	"github.com/makegood/makegood/internal/config"
 	"github.com/makegood/makegood/internal/queue"
+	"github.com/makegood/makegood/internal/watch"
 )
 
 // openControl serves the admin addresses on a unix socket that only the user of this process can open. Through it the
 // command line acts on a running server. A socket that a killed process left behind is taken over.
-func (a *App) openControl(path string, admin *api.Admin) error {
+func (a *App) openControl(path string, routes ...map[string]api.Handler) error {
 	if path == "" {
 		return nil
 	}
@@ -32,8 +33,10 @@ func (a *App) openControl(path string, admin *api.Admin) error {
 		return makegood.Wrap(err, makegood.Unavailable, fmt.Sprintf("The control socket %s cannot be opened; set control.socket to another path.", path))
 	}
 	mux := http.NewServeMux()
-	for pattern, handler := range admin.Routes() {
-		mux.Handle(pattern, api.Errors(a.log.With("component", "control"), handler))
+	for _, some := range routes {
+		for pattern, handler := range some {
+			mux.Handle(pattern, api.Errors(a.log.With("component", "control"), handler))
+		}
 	}
 	server := a.newServer(mux)
 	server.WriteTimeout = controlWithin
@@ -78,7 +81,8 @@ func listenPrivately(path string) (net.Listener, error) {
 // OpenDesk serves the admin addresses on a socket without a server: for the command line, when none runs. What it puts
 // into the queue runs when the next server starts, or on another node at once. Close it when done.
 func OpenDesk(ctx context.Context, c *config.Config, socket string, o Options) (_ *App, err error) {
-	a := newApp(c, &o)
+	o.fill()
+	a := newApp(c.Node, &o)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.tearDown(context.WithoutCancel(ctx)))
@@ -88,7 +92,16 @@ func OpenDesk(ctx context.Context, c *config.Config, socket string, o Options) (
 	if err != nil {
 		return nil, err
 	}
-	return a, a.openControl(socket, &api.Admin{Desk: h.desk(o), Order: a.Store.Order})
+	if err := a.Store.BeRole(ctx, watch.RoleServer); err != nil {
+		return nil, err
+	}
+	// Nothing runs here that could tell or look; what a person does to an incident is written down all the same.
+	if a.alarm, err = newAlarm(ctx, alarmOptions{store: a.Store, telling: c.Telling, speaking: serverSpeaking(c, o.Now), overrides: c.Checks,
+		random: o.Random, log: o.Log, metrics: a.Metrics}); err != nil {
+		return nil, err
+	}
+	admin := &api.Admin{Desk: h.desk(o), Order: a.Store.Order}
+	return a, a.openControl(socket, admin.Routes(), a.incidents(c, nil).AdminRoutes())
 }
 
 // Close tears down what OpenDesk built.

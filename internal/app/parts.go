@@ -23,6 +23,7 @@ import (
 	"github.com/makegood/makegood/internal/provider/stripe"
 	"github.com/makegood/makegood/internal/secret"
 	"github.com/makegood/makegood/internal/store"
+	"github.com/makegood/makegood/internal/telemetry"
 )
 
 // newSources is the table of providers.
@@ -158,7 +159,7 @@ func newTerms(c *config.Config, sources map[string]provider.Source, effects map[
 	}, nil
 }
 
-func newShop(c *config.Config, sources map[string]provider.Source, s *store.Store, i *interpret.Interpreter, now func() time.Time) (*api.Shop, error) {
+func newShop(c *config.Config, sources map[string]provider.Source, s *store.Store, i *interpret.Interpreter, m *telemetry.Metrics, now func() time.Time) (*api.Shop, error) {
 	sellers := map[string]provider.Seller{}
 	for name, source := range sources {
 		if seller, ok := source.(provider.Seller); ok {
@@ -171,7 +172,8 @@ func newShop(c *config.Config, sources map[string]provider.Source, s *store.Stor
 	} else if sellers[usual] == nil {
 		return nil, fmt.Errorf("checkout: source %q cannot sell", c.Checkout.Source)
 	}
-	return &api.Shop{Source: usual, LiveOnly: isLive(c), Sellers: sellers, Catalogue: c.Catalogue, SuccessURL: c.Checkout.SuccessURL,
+	seen := m.Counter("synthetic_checkouts_total", "Checkouts marked as synthetic: made, failed, or why the mark was refused.", "result")
+	return &api.Shop{WatcherSecret: c.Watcher.Secret, SyntheticSeen: func(result string) { seen.With(result).Inc() }, Source: usual, LiveOnly: isLive(c), Sellers: sellers, Catalogue: c.Catalogue, SuccessURL: c.Checkout.SuccessURL,
 		CancelURL: c.Checkout.CancelURL, Store: s, Ask: i.Ask, NewToken: rand.Text, Now: now}, nil
 }
 

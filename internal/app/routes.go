@@ -15,6 +15,7 @@ import (
 	"github.com/makegood/makegood/internal/intake"
 	"github.com/makegood/makegood/internal/secret"
 	"github.com/makegood/makegood/internal/telemetry"
+	"github.com/makegood/makegood/internal/watch"
 	"github.com/makegood/makegood/internal/web"
 )
 
@@ -31,6 +32,9 @@ type doors struct {
 	thanks  *web.Thanks
 	admin   *api.Admin
 	token   secret.Value // opens the admin addresses; empty closes them
+
+	incidents   *api.Incidents
+	acknowledge *web.Acknowledge
 }
 
 // routes lists every URL, who may ask it, and how often.
@@ -51,7 +55,7 @@ func routes(d doors) (http.Handler, error) {
 		{"POST /hooks/{source}", d.intake.Receive},
 
 		// Customers' browsers and sold programs: anybody, at a bounded rate.
-		{"POST /api/checkout", open(limit(d.limits.CheckoutPerMinute, d.shop.Checkout))},
+		{"POST /api/checkout", open(d.shop.Apart(limit(d.limits.CheckoutPerMinute, d.shop.Checkout), limit(d.limits.CheckoutPerMinute, d.shop.Checkout)))},
 		{"OPTIONS /api/checkout", open(preflight)},
 		{"GET /api/verify", open(limit(d.limits.VerifyPerMinute, d.shop.Verify))},
 		{"POST /api/licenses/validate", open(limit(d.limits.ValidatePerMinute, d.shop.Validate))},
@@ -64,17 +68,30 @@ func routes(d doors) (http.Handler, error) {
 		{"GET /readyz", d.readyz},
 		{"GET /metrics", d.showMetrics},
 
+		// People with a link, services of channels, and the watcher: each proves itself by a signature.
+		{"GET /ack/{token}", limit(linksPerMinute, d.acknowledge.Show)},
+		{"POST /ack/{token}", limit(linksPerMinute, d.acknowledge.Press)},
+		{"POST /notify/{channel}/status", limit(linksPerMinute, d.incidents.PhoneStatus)},
+
 		{"/", elsewhere(mux)},
 	} {
 		mux.Handle(route.pattern, api.Errors(d.log, route.handler))
 	}
+	if d.incidents.Hearing != nil {
+		mux.Handle("POST "+watch.BeatPath, api.Errors(d.log, limit(linksPerMinute, d.incidents.HearBeat)))
+	}
 	if !d.token.Empty() {
-		for pattern, handler := range d.admin.Routes() {
-			mux.Handle(pattern, api.Errors(d.log, limit(adminPerMinute, api.Authorized(d.token, handler))))
+		for _, routes := range []map[string]api.Handler{d.admin.Routes(), d.incidents.AdminRoutes()} {
+			for pattern, handler := range routes {
+				mux.Handle(pattern, api.Errors(d.log, limit(adminPerMinute, api.Authorized(d.token, handler))))
+			}
 		}
 	}
 	return mux, nil
 }
+
+// linksPerMinute bounds the guessing of signatures from one address; a watcher beats six times a minute.
+const linksPerMinute = 120
 
 // adminPerMinute bounds the guessing of the control token from one address.
 const adminPerMinute = 600

@@ -32,7 +32,17 @@ type commands struct {
 	Webhooks webhooksCommands `cmd:"" help:"Dead letters: look at what was given up, and have it done again."`
 	Secrets  secretsCommands  `cmd:"" help:"Check the secrets without showing them."`
 	Licenses licenseCommands  `cmd:"" help:"Look at licences."`
-	Version  versionCommand   `cmd:"" help:"Print the version."`
+
+	Watch     watchCommand      `cmd:"" help:"Watch a server from another machine, and tell people, until it is told to stop."`
+	Incidents incidentsCommands `cmd:"" help:"Look at incidents, answer them, and silence them."`
+	Policy    policyCommands    `cmd:"" help:"See who would be told what, and when."`
+	Channels  channelsCommands  `cmd:"" help:"Test the ways to reach people."`
+	Runbook   runbookCommand    `cmd:"" help:"Print what to do about a check."`
+	Smoke     smokeCommand      `cmd:"" help:"Walk through a deployment as a visitor would: pages, data, the buy button."`
+	Beat      beatCommand       `cmd:"" help:"Report to the watcher that a job has run."`
+	Simulate  simulateCommand   `cmd:"" hidden:"" help:"Run the simulated services on loopback, for drills."`
+
+	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
 // surroundings are what every command gets.

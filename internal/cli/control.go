@@ -63,6 +63,20 @@ func (s *surroundings) act(do func(*control) error) error {
 	return errors.Join(err, desk.Close(context.WithoutCancel(s.ctx)))
 }
 
+// actOnWatcher acts on a watcher that runs. Without one there is nobody who could be spared or told.
+func (s *surroundings) actOnWatcher(file string, do func(*control) error) error {
+	c, err := s.loadWatch(file)
+	if err != nil {
+		return err
+	}
+	socket := app.ControlSocket(c.Database)
+	conn, err := net.DialTimeout("unix", socket, time.Second)
+	if err != nil {
+		return makegood.Wrap(err, makegood.Unavailable, fmt.Sprintf("No watcher with this configuration runs here, as the user who asks: %s is not answered. Start it: makegood watch", socket))
+	}
+	return errors.Join(conn.Close(), do(newControl(nil, socket, true)))
+}
+
 // mustExist refuses to act on a database that is not there: a mistyped path would be made, and look empty.
 func (s *surroundings) mustExist(url string) error {
 	db, err := store.OpenReading(s.ctx, url)

@@ -21,6 +21,7 @@ type ordersCommands struct {
 type ordersListCommand struct {
 	Payment     string `help:"Only orders in this payment state: ${enum}." enum:"any, pending, paid, partially_refunded, refunded, disputed, failed, expired" default:"any"`
 	Fulfillment string `help:"Only orders in this fulfilment state: ${enum}." enum:"any, unfulfilled, in_progress, fulfilled, stuck, revoked" default:"any"`
+	Synthetic   bool   `help:"Also the orders of synthetic checkouts, which a watcher made and nobody buys."`
 	listing
 	looking
 }
@@ -37,6 +38,7 @@ type orderRow struct {
 	Payment     makegood.PaymentState     `json:"payment"`
 	Fulfillment makegood.FulfillmentState `json:"fulfillment"`
 	Reason      string                    `json:"reason,omitempty"`
+	Synthetic   bool                      `json:"synthetic,omitempty"`
 	CreatedAt   time.Time                 `json:"created_at"`
 	PaidAt      time.Time                 `json:"paid_at,omitzero"`
 	FulfilledAt time.Time                 `json:"fulfilled_at,omitzero"`
@@ -49,14 +51,14 @@ type customerRow struct {
 
 func rowOf(o makegood.Order) orderRow {
 	return orderRow{o.ID, o.Key.Source, o.Key.Live, o.Key.SessionID, o.PaymentID, customerRow(o.Customer), o.Total, o.Payment, o.Fulfillment,
-		o.Reason, o.CreatedAt, o.PaidAt, o.FulfilledAt}
+		o.Reason, o.Synthetic, o.CreatedAt, o.PaidAt, o.FulfilledAt}
 }
 
 // Run lists orders.
 func (c ordersListCommand) Run(s *surroundings) error {
 	return c.look(s, func(db *store.Store) error {
 		orders, err := db.Orders(s.ctx, store.OrderFilter{Payment: makegood.PaymentState(filterOf(c.Payment)),
-			Fulfillment: makegood.FulfillmentState(filterOf(c.Fulfillment)), Limit: c.Limit})
+			Fulfillment: makegood.FulfillmentState(filterOf(c.Fulfillment)), Synthetic: c.Synthetic, Limit: c.Limit})
 		if err != nil {
 			return err
 		}
@@ -90,7 +92,7 @@ func (s *surroundings) printOrders(orders []makegood.Order, asJSON bool) error {
 	fmt.Fprintln(w, "CREATED (UTC)\tORDER\tCUSTOMER\tTOTAL\tPAYMENT\tFULFILMENT\tTOOK")
 	stuck := ""
 	for _, o := range orders {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", stamp(o.CreatedAt), o.ID, or(o.Customer.Email, "-"), total(o.Total), o.Payment, withReason(o), or(toGoods(o), "-"))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", stamp(o.CreatedAt), o.ID, or(buyer(o), "-"), total(o.Total), o.Payment, withReason(o), or(toGoods(o), "-"))
 		if stuck == "" && o.Fulfillment == makegood.Stuck {
 			stuck = o.ID
 		}
@@ -100,6 +102,14 @@ func (s *surroundings) printOrders(orders []makegood.Order, asJSON bool) error {
 	}
 	_, err := fmt.Fprintf(s.out, "What is stuck needs a person. See why: makegood orders show %s\n", stuck)
 	return err
+}
+
+// buyer is who bought, for a listing.
+func buyer(o makegood.Order) string {
+	if o.Synthetic {
+		return "(synthetic)"
+	}
+	return o.Customer.Email
 }
 
 func withReason(o makegood.Order) string {
@@ -172,6 +182,9 @@ func printOrder(out io.Writer, o makegood.Order) {
 	w := sheet{out}
 	w.row("Order", "%s", o.ID)
 	w.row("Customer", "%s", or(o.Customer.Email+" "+o.Customer.Name, "-"))
+	if o.Synthetic {
+		w.more("Nobody: a watcher made this session to see whether it could be made.")
+	}
 	for _, l := range bought(o) {
 		w.row("Bought", "%d × %s, %s", l.Quantity, or(l.Product, or(l.Label, "something that the catalogue does not have")), total(l.Subtotal))
 	}
@@ -238,6 +251,7 @@ var reasonHelp = map[string]string{
 	makegood.ReasonTooLarge:       "It has more lines or units than one order may have.",
 	makegood.ReasonStepFailed:     "The order was paid and its licences are good, but something was given up; see the trouble below. When it is repaired: makegood orders make-good with the id of the order.",
 	makegood.ReasonNoAddress:      "The customer left no address to write to: the key is on the page after paying, where there is one. If the order is stuck, give the customer the key by hand.",
+	makegood.ReasonSyntheticPaid:  "Somebody paid in a session that only a watcher made. Nothing was given. Refund it in the provider's dashboard, and find out who had the address of the session.",
 	makegood.ReasonStepDiscarded:  "A person decided that a part of it is not needed; the audit says who and why.",
 }
 

@@ -66,7 +66,7 @@ func TestScript(t *testing.T) {
 		Dir:           filepath.Join("testdata", "script"),
 		UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"world": world, "newer": newer, "hold": hold, "taken": taken, "shape": shape, "code": code, "secrets": secrets,
+			"world": world, "synthetic": synthetic, "newer": newer, "hold": hold, "taken": taken, "shape": shape, "code": code, "secrets": secrets,
 			"spoil": spoil, "free": free, "ready": ready, "outside": startOutside, "sell": sell, "refuse": refuse, "await": await,
 			"wrongsecret": signing(true), "rightsecret": signing(false),
 		},
@@ -168,6 +168,21 @@ func world(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Setenv(sale.prefix+"EVENT", events[0].ID)
 		ts.Setenv(sale.prefix+"PROVIDERS_EVENT", events[0].ProviderID)
 	}
+}
+
+// synthetic lets a watcher's session expire in a database that has orders already.
+func synthetic(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	w, err := demo.Start(ctx, demo.Options{Database: "sqlite:" + ts.MkAbs(args[0])})
+	ts.Check(err)
+	defer func() { ts.Check(w.Stop()) }()
+	session := w.Stripe.CreateSession(simulate.SessionParams{Metadata: map[string]string{"makegood_synthetic": "true"},
+		LineItems: []simulate.LineItemParams{{PriceData: simulate.Price{Product: "AZ-900", Currency: "usd", UnitAmount: 2900}}}})
+	ts.Check(w.Stripe.Expire(session.ID))
+	o, err := awaitAny(ctx, w, session.ID)
+	ts.Check(err)
+	ts.Setenv("SYNTHETIC_ORDER", o.ID)
 }
 
 func awaitAny(ctx context.Context, w *demo.World, session string) (makegood.Order, error) {

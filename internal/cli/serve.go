@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/makegood/makegood/internal/app"
+	"github.com/makegood/makegood/internal/inspect"
 )
 
 type serveCommand struct{}
@@ -18,7 +19,7 @@ func (serveCommand) Run(s *surroundings) error {
 	if err != nil {
 		return err
 	}
-	server, err := app.New(s.ctx, c, app.Options{Log: log})
+	server, err := app.New(s.ctx, c, app.Options{Log: log, Notify: supervisor(s.lookup), Secrets: inspect.ReadSecrets(s.load)})
 	if err != nil {
 		return err
 	}

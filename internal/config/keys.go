@@ -58,11 +58,14 @@ type key struct {
 
 	start string // what the starting file has, when it is not the fallback
 	off   bool   // the starting file has it commented out
+	// entries are what the starting file has in a list, instead of one entry with every key: each is an entry in YAML, and
+	// one that begins with # is commented out.
+	entries []string
 }
 
-// keys is the whole language, in the order of manual and starting file.
+// keys is the whole language of the server's file, in the order of manual and starting file.
 func keys() []key {
-	return []key{
+	return slices.Concat([]key{
 		{path: "listen", fallback: "127.0.0.1:8080", unit: "host:port", example: "0.0.0.0:8080",
 			meaning: "Where the HTTP server listens. Leave it on loopback behind a reverse proxy that speaks HTTPS."},
 		{path: "public_url", must: "it is how customers and providers reach the server", unit: "URL", example: "https://shop.example.com",
@@ -73,13 +76,7 @@ func keys() []key {
 				"Give a PostgreSQL password by PGPASSWORD, a pgpass file, or the whole URL as env:NAME or file:/path; one inside the URL works and is never printed."},
 		{path: "node", shown: "the host name", example: "shop-1",
 			meaning: "Names this process among those that share a PostgreSQL database; each needs its own.", start: `""`},
-
-		{path: "log", kind: section, meaning: "How the program logs."},
-		{path: "log.level", fallback: "info", oneOf: []string{"debug", "info", "warn", "error"}, example: "debug",
-			meaning: "The least important message that is written."},
-		{path: "log.format", fallback: "text", oneOf: []string{"text", "json"}, example: "json",
-			meaning: "Text for people, JSON for machines."},
-
+	}, logKeys(), []key{
 		{path: "sources", kind: sections, must: "without a payment provider nothing can be fulfilled",
 			meaning: "The accounts at payment providers, each with its webhook address public_url/hooks/NAME."},
 		{path: "sources[].name", must: "it is part of the webhook's address", unit: "a to z, 0 to 9, dashes", example: "stripe",
@@ -199,29 +196,7 @@ func keys() []key {
 			meaning: "The secret's name, unique, kept beside every key that was made with it. Never give it to another secret.", start: "k1"},
 		{path: "licenses.key_secrets[].secret", kind: secretRef, must: "keys would be guessable without one", example: "file:/run/secrets/license_key",
 			meaning: "At least 16 bytes drawn at random, for example by openssl rand -hex 32.", start: "env:LICENSE_KEY_SECRET"},
-
-		{path: "mail", kind: section, must: "customers get their licences by mail", meaning: "How customers are written to: by resend or by smtp, exactly one."},
-		{path: "mail.from", must: "a mail needs a sender", unit: "address", example: "Shop <shop@example.com>",
-			meaning: "The sender. Its domain must be allowed to send: at Resend a verified domain, at SMTP what the server accepts.", start: "Shop <shop@example.com>"},
-		{path: "mail.reply_to", shown: "none: answers go to from", unit: "address", example: "help@example.com",
-			meaning: "Where answers go.", start: `""`},
-		{path: "mail.resend", kind: section, shown: "none", meaning: "The mail API of resend.com."},
-		{path: "mail.resend.api_key", kind: secretRef, must: "Resend sends nothing without one", example: "env:RESEND_API_KEY",
-			meaning: "The key; one with sending access is enough.", start: "env:RESEND_API_KEY"},
-		{path: "mail.resend.api_base", fallback: "https://api.resend.com", unit: "URL", example: "https://api.resend.com",
-			meaning: "Where Resend's API is. On loopback or a private network it needs outbound.allow_private."},
-		{path: "mail.smtp", kind: section, shown: "none", meaning: "A mail server, instead of resend.", off: true},
-		{path: "mail.smtp.host", must: "it is the server that takes the mail", unit: "host", example: "smtp.example.com",
-			meaning: "The mail server.", start: "smtp.example.com", off: true},
-		{path: "mail.smtp.port", kind: number, shown: "587 for starttls, 465 for implicit, 25 for none", least: 1, most: 65535, unit: "port", example: "587",
-			meaning: "Its port.", start: "587", off: true},
-		{path: "mail.smtp.username", shown: "none: no authentication", example: "shop",
-			meaning: "The user; with it the password.", start: "shop", off: true},
-		{path: "mail.smtp.password", kind: secretRef, shown: "none: no authentication", example: "env:SMTP_PASSWORD",
-			meaning: "The user's password.", start: "env:SMTP_PASSWORD", off: true},
-		{path: "mail.smtp.tls", fallback: "starttls", oneOf: []string{"starttls", "implicit", "none"}, example: "implicit",
-			meaning: "How the connection is encrypted: starttls refuses a server without it, implicit is TLS from the first byte, none sends a password to loopback only.", off: true},
-
+	}, mailKeys(key{path: "mail", kind: section, must: "customers get their licences by mail", meaning: "How customers are written to: by resend or by smtp, exactly one."}), []key{
 		{path: "forwards", kind: sections, shown: "none",
 			meaning: "The applications of yours that are told how every paid order stands, signed by the Standard Webhooks rules. An order is fulfilled only when each has answered the first telling.", off: true},
 		{path: "forwards[].name", must: "it is part of the step's name", unit: "a to z, 0 to 9, dashes", example: "shop",
@@ -268,13 +243,7 @@ func keys() []key {
 		perMinute("limits.checkout_per_minute", "20", "For POST /api/checkout."),
 		{path: "limits.trusted_proxies", kind: texts, fallback: "[]", unit: "addresses or networks", example: "[127.0.0.1, 10.0.0.0/8]",
 			meaning: "The reverse proxies whose X-Forwarded-For is believed. Without them all customers behind a proxy share one limit."},
-
-		{path: "outbound", kind: section, meaning: "What the program may reach."},
-		{path: "outbound.allow_private", kind: flag, fallback: "false", example: "true",
-			meaning: "Whether loopback and private networks may be called: for tests, demos and in-house APIs."},
-		{path: "outbound.timeout", kind: span, fallback: "10s", shortest: 100 * time.Millisecond, longest: makegood.JobTimeout, unit: "duration", example: "5s",
-			meaning: "The longest that one call may take."},
-	}
+	}, watcherKeys(), channelKeys(key{shown: "none: nobody is told", off: true}, serverChannels), escalationKeys(), maintenanceKeys(), checkKeys(), errorsKeys(), outboundKeys())
 }
 
 // off leaves a key commented out in the starting file.
@@ -320,9 +289,9 @@ func spanText(d time.Duration) string {
 // language is the table by path. It is made once for each reading, and lets nobody change it.
 type language map[string]key
 
-func newLanguage() language {
+func newLanguage(keys []key) language {
 	l := language{"": {kind: section}}
-	for _, k := range keys() {
+	for _, k := range keys {
 		l[k.path] = k
 	}
 	return l

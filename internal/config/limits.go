@@ -1,5 +1,7 @@
 package config
 
+import "time"
+
 const (
 	// fileBytesMax bounds the file. A product is about 150 bytes, so it holds a catalogue of some thousand.
 	fileBytesMax = 1 << 20
@@ -16,4 +18,16 @@ const (
 	headerBytesMax = 900
 	// socketBytesMax is below the shortest limit of an address of a unix socket (macOS: 104).
 	socketBytesMax = 100
+	// rungAfterMax is what makegood.Escalation.Check allows; the others are what somebody may still mean.
+	rungAfterMax = 7 * 24 * time.Hour
+	repeatMax    = 24 * time.Hour
+	ackForMax    = 7 * 24 * time.Hour
+	// inARowMax bounds how often in a row a monitor must be seen red or green.
+	inARowMax = 100
+	// meansBytesMax bounds the sentence of a monitor: more is no sentence.
+	meansBytesMax = 1000
+	// headerValueBytesMax is what HTTP servers accept in a header.
+	headerValueBytesMax = 4096
+	// conditionBytesMax bounds one condition; the longest of our manual has 60 bytes.
+	conditionBytesMax = 500
 )

@@ -56,18 +56,26 @@ func fileSentence(err error) string {
 // Parse is Load for what was read already: name stands in the problems, and dir is the folder from which relative paths
 // are seen.
 func Parse(data []byte, name, dir string, lookup func(string) (string, bool)) (*Config, error) {
-	p := &parsing{reader: reader{file: name, language: newLanguage()}, dir: dir, lookup: lookup}
+	p := &parsing{reader: reader{file: name, language: newLanguage(keys()), sample: serverSample}, dir: dir, lookup: lookup}
 	root := p.document(data)
 	if root == nil {
 		return nil, p.problems
 	}
 	c := p.config(root)
 	if len(p.problems) > 0 {
-		slices.SortStableFunc(p.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
-		return nil, p.problems
+		return nil, p.sorted()
 	}
 	return c, nil
 }
+
+// sorted gives the problems in the order of their lines.
+func (p *parsing) sorted() Problems {
+	slices.SortStableFunc(p.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+	return p.problems
+}
+
+// serverSample says where a server's file to start from is.
+const serverSample = "makegood init writes a file to start from"
 
 // parsing makes the data, asks the rules, and collects what they say.
 type parsing struct {
@@ -80,7 +88,7 @@ func (p *parsing) config(root *node) *Config {
 	c := &Config{
 		Listen:   p.text(root, "listen", listenAddress),
 		Database: p.database(root),
-		Node:     p.node(root),
+		Node:     p.node(root, "node"),
 		Log:      p.log(p.child(root, "log")),
 		Licenses: p.licenses(p.child(root, "licenses")),
 		Retry:    p.retry(p.child(root, "retry")),
@@ -99,6 +107,10 @@ func (p *parsing) config(root *node) *Config {
 	c.Mail = p.mail(p.child(root, "mail"), api)
 	c.Forwards = p.forwards(p.child(root, "forwards"))
 	c.Control = p.control(p.child(root, "control"), c.Database)
+	c.Watcher = p.watcher(p.child(root, "watcher"), c)
+	c.Checks = p.checks(p.child(root, "checks"))
+	c.Errors = p.errors(p.child(root, "errors"))
+	c.Telling = p.telling(root, api, &c.Mail)
 	return c
 }
 
@@ -116,11 +128,12 @@ func (p *parsing) database(root *node) string {
 	return url
 }
 
-func (p *parsing) node(root *node) string {
-	if name := p.text(root, "node", optional(nodeName)); name != "" {
+// node reads a name of this process; the host's by default.
+func (p *parsing) node(root *node, key string) string {
+	if name := p.text(root, key, optional(nodeName)); name != "" {
 		return name
 	}
-	n := p.child(root, "node")
+	n := p.child(root, key)
 	name, err := os.Hostname()
 	if err != nil || nodeName(name) != "" {
 		p.refuse(n, "cannot be the host name, which is none that could be used; write a name")
@@ -165,18 +178,13 @@ func (p *parsing) source(n *node, api check) Source {
 	if m := p.child(n, "mode"); !m.bad {
 		mode = secret.Mode(m.text)
 	}
-	apiKey, clientID := p.child(n, "api_key"), p.child(n, "client_id")
+	apiKey := p.child(n, "api_key")
 	if provider.asks != "" && apiKey.absent && !n.bad {
 		p.refuse(apiKey, "is missing; %s", provider.asks)
 	}
 	s.APIKey = p.secret(apiKey, provider.apiKey, mode)
 	s.ClientID = p.text(n, "client_id", optional(plainWord))
-	switch {
-	case s.Provider == "paypal" && s.ClientID == "":
-		p.refuse(clientID, "is missing; PayPal's API asks for it beside the secret")
-	case s.Provider != "paypal" && s.ClientID != "":
-		p.refuse(clientID, "is given, and only PayPal has one")
-	}
+	p.clientID(n, s.Provider, s.ClientID)
 	s.WebhookSecrets = p.datedSecrets(p.child(n, "webhook_secrets"), p.child(n, "retiring_secrets"), provider.webhookSecret, mode)
 	s.AcknowledgeFulfilled = p.text(n, "acknowledge") == "fulfilled"
 	s.AcknowledgeWithin = p.span(n, "acknowledge_within")
@@ -196,8 +204,7 @@ func (p *parsing) datedSecrets(active, retiring *node, kind secret.Kind, mode se
 	}
 	for _, item := range retiring.items {
 		d := DatedSecret{Secret: p.secret(p.child(item, "secret"), kind, mode)}
-		d.NotAfter, _ = time.Parse(time.RFC3339, p.text(item, "not_after", moment))
-		d.NotAfter = d.NotAfter.UTC()
+		d.NotAfter = p.moment(item, "not_after")
 		all = append(all, d)
 	}
 	return all
@@ -507,6 +514,14 @@ func (p *parsing) span(n *node, name string) time.Duration {
 		p.refuse(c, "is out of bounds; it goes from %s to %s", spanText(c.key.shortest), spanText(c.key.longest))
 	}
 	return d
+}
+
+// spanOr is span for a key that has no fallback of its own.
+func (p *parsing) spanOr(n *node, name string, usual time.Duration) time.Duration {
+	if p.child(n, name).absent {
+		return usual
+	}
+	return p.span(n, name)
 }
 
 func (p *parsing) atLeastOne(n *node) {

@@ -35,6 +35,23 @@ var environment = map[string]string{
 	"CONTROL_TOKEN":             "9Kx2Lm5Pw8Rd4Fg6Hj1Sc0Ya",
 	"PAYPAL_SECRET":             "EO422dn3gQLgDbuwqTjzrFgFtaRLRR5BdHEESmha49TM",
 	"PAYPAL_WEBHOOK":            "8PT597110X687430L",
+
+	"WATCH_SECRET":        "1b7e40d2a85f3c69904e7d21c6b8f0a35d9e",
+	"VANTAGE_SECRET":      "c6b8f0a35d9e1b7e40d2a85f3c69904e7d21",
+	"WATCH_TRIGGER_TOKEN": "Rd4Fg6Hj1Sc0YaZq7Tn3Vb9K",
+	"BACKUP_BEAT_TOKEN":   "e40d2a85f3c69904e7d21b8f",
+	"WATCH_STRIPE_KEY":    "rk_live_Lm5Pw8Rd4Fg6Hj1Sc0Ya7Tn3",
+	"WATCH_TEST_KEY":      "rk_test_Lm5Pw8Rd4Fg6Hj1Sc0Ya7Tn3",
+	"NTFY_TOPIC":          "alerts-e40d2a85f3c6",
+	"NTFY_TOKEN":          "tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2",
+	"SLACK_TOKEN":         "xoxb-17653672481-19874698323-pdFZKVeTuE8sk7oOcBrzbqgy",
+	"TWILIO_TOKEN":        "3f8a0c5be61d4972a95c07e2b8d143f6",
+	"GITHUB_ISSUES_TOKEN": "ghp_7Tn3Vb9Kx2Lm5Pw8Rd4Fg6Hj1Sc0YaZq7T",
+	"PAGERDUTY_KEY":       "R0b5e1c47f3a49e28d7c1a6f0e9b2d84",
+	"TELEGRAM_TOKEN":      "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw",
+	"DISCORD_WEBHOOK":     "https://discord.com/api/webhooks/223704706495545344/3d89bb7572e0fb30d8128367b3b1b44fecd1726de135cbe28a41f8b2f777c372",
+	"SENTRY_DSN":          "https://3d89bb7572e0fb30d8128367b3b1b44f@o447951.ingest.example.com/5429219",
+	"STATUS_TOKEN":        "Bearer 9Kx2Lm5Pw8Rd4Fg6Hj1Sc0Ya",
 }
 
 func lookup(name string) (string, bool) {

@@ -33,6 +33,7 @@ type node struct {
 // reader gives the file the shape of the language, and collects what does not fit.
 type reader struct {
 	file     string
+	sample   string // says where a file to start from is
 	language language
 	problems Problems
 }
@@ -67,7 +68,7 @@ func (r *reader) document(data []byte) *node {
 	}
 	switch len(bodies) {
 	case 0:
-		r.complain("", 0, "is empty; makegood init writes a file to start from")
+		r.complain("", 0, "is empty; %s", r.sample)
 		return nil
 	case 1:
 		return r.read(bodies[0], &node{key: r.language[""], line: 1})

@@ -67,18 +67,59 @@ Each secret is looked at before anything starts. A broken one is refused, and ho
 Two secrets of one use are written while one replaces the other: add the new one, restart, let the provider sign with it,
 then remove the old one. For licence keys, put the new secret first and keep the old one.
 
+## Channels and escalation
+
+Without ` + "`channels`" + ` nobody is told of anything, as without ` + "`watcher`" + ` nobody watches. A channel with ` + "`quiet: true`" + ` wakes
+nobody. Without ` + "`escalation`" + `, P0 is told over every channel at once; P1 over the quiet ones at once and over every one
+after ten minutes; P2 over the quiet ones at once and over every one after fifty minutes; P3 is only written down. The
+watcher has a file of its own: [its keys](watch-configuration.md), [how it is run](watcher.md).
+
 ## Keys
 
 ` + "`sources[]`" + ` means each entry of the list. A duration is written with its unit: ` + "`250ms`, `10s`, `5m`, `1h`" + `. A default of
 "required" means that there is none.
 `
 
+// watchReferenceHead is referenceHead for the watcher's file.
+const watchReferenceHead = `# Configuration of the watcher
+
+<!-- Made from the table in internal/config/watchkeys.go by: go test ./internal/config -update -->
+
+The watcher reads one YAML file of its own, as strictly as the server reads [its own](configuration.md): all problems are told at
+once, each with its path, file and line, none repeats a value, and nothing starts until there are none. Secrets are given by
+reference, ` + "`env:NAME` or `file:/path`" + `. [deploy/watch.yaml](../deploy/watch.yaml) is a file to start from, with every key and its
+meaning; [how a watcher is run](watcher.md) has a page of its own.
+
+The shortest file that works:
+
+` + "```yaml" + `
+monitors:
+  - name: landing-page
+    url: https://shop.example.com/
+channels:
+  - {name: phone, kind: ntfy, topic: env:NTFY_TOPIC}
+` + "```" + `
+
+What a watcher refuses: to have nobody to tell; to watch itself; a monitor that explains itself, directly or in a circle; one
+secret for two purposes; a provider's key of the other mode.
+
+## Keys
+
+` + "`monitors[]`" + ` means each entry of the list. A duration is written with its unit: ` + "`250ms`, `10s`, `5m`, `1h`" + `. A default of
+"required" means that there is none.
+`
+
+// WatchReference returns the manual of the watcher's file, docs/watch-configuration.md.
+func WatchReference() []byte { return manual(watchReferenceHead, watchKeys()) }
+
 // Reference returns the manual of the configuration file, docs/configuration.md.
-func Reference() []byte {
+func Reference() []byte { return manual(referenceHead, keys()) }
+
+func manual(head string, keys []key) []byte {
 	var b bytes.Buffer
-	b.WriteString(referenceHead)
+	b.WriteString(head)
 	chapter := ""
-	for _, k := range keys() {
+	for _, k := range keys {
 		top, _, nested := strings.Cut(strings.ReplaceAll(k.path, "[]", ""), ".")
 		if !nested && k.kind != section && k.kind != sections {
 			top = "General"
@@ -124,7 +165,7 @@ func (k key) typeName() string {
 	case secretRefs:
 		return "list of secret references"
 	case table:
-		return "mapping from source to text"
+		return "mapping from text to text"
 	case section:
 		return "mapping"
 	case sections:

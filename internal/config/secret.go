@@ -123,50 +123,95 @@ type NamedSecret struct {
 
 // Secrets lists every secret of a configuration, in the order of the manual.
 func Secrets(c *Config) []NamedSecret {
-	var list []NamedSecret
-	add := func(kind secret.Kind, v secret.Value, path string, args ...any) {
-		if v.Empty() {
-			return
-		}
-		s := NamedSecret{Path: fmt.Sprintf(path, args...), Kind: kind}
-		if kind != secret.Password {
-			s.Fingerprint = v.Fingerprint()
-		}
-		list = append(list, s)
-	}
-	addDated := func(kind secret.Kind, all []DatedSecret, active, retiring string) {
-		actives, retirings := 0, 0
-		for _, d := range all {
-			if d.NotAfter.IsZero() {
-				add(kind, d.Secret, "%s[%d]", active, actives)
-				actives++
-				continue
-			}
-			before := len(list)
-			add(kind, d.Secret, "%s[%d].secret", retiring, retirings)
-			if len(list) > before {
-				list[before].NotAfter = d.NotAfter
-			}
-			retirings++
-		}
-	}
+	var l listing
 	for i, s := range c.Sources {
 		kinds := providers[s.Provider]
-		add(kinds.apiKey, s.APIKey, "sources[%d].api_key", i)
-		addDated(kinds.webhookSecret, s.WebhookSecrets, fmt.Sprintf("sources[%d].webhook_secrets", i), fmt.Sprintf("sources[%d].retiring_secrets", i))
+		l.add(kinds.apiKey, s.APIKey, "sources[%d].api_key", i)
+		l.addDated(kinds.webhookSecret, s.WebhookSecrets, fmt.Sprintf("sources[%d].webhook_secrets", i), fmt.Sprintf("sources[%d].retiring_secrets", i))
 	}
 	for i, k := range c.Licenses.KeySecrets {
-		add(secret.LicenseKey, k.Secret, "licenses.key_secrets[%d].secret", i)
+		l.add(secret.LicenseKey, k.Secret, "licenses.key_secrets[%d].secret", i)
 	}
-	if c.Mail.Resend != nil {
-		add(secret.ResendKey, c.Mail.Resend.APIKey, "mail.resend.api_key")
-	}
-	if c.Mail.SMTP != nil {
-		add(secret.Password, c.Mail.SMTP.Password, "mail.smtp.password")
-	}
+	l.addMail(&c.Mail)
 	for i, f := range c.Forwards {
-		addDated(secret.Standard, f.Secrets, fmt.Sprintf("forwards[%d].secrets", i), fmt.Sprintf("forwards[%d].retiring_secrets", i))
+		l.addDated(secret.Standard, f.Secrets, fmt.Sprintf("forwards[%d].secrets", i), fmt.Sprintf("forwards[%d].retiring_secrets", i))
 	}
-	add(secret.Token, c.Control.Token, "control.token")
-	return list
+	l.add(secret.Token, c.Control.Token, "control.token")
+	l.add(secret.Peer, c.Watcher.Secret, "watcher.secret")
+	l.addChannels(c.Channels)
+	l.add(secret.SentryDSN, c.Errors.DSN, "errors.dsn")
+	return l
+}
+
+// WatchSecrets lists every secret of a watcher's configuration, in the order of its manual.
+func WatchSecrets(w *Watch) []NamedSecret {
+	var l listing
+	l.add(secret.Token, w.Trigger, "trigger_token")
+	if w.Server != nil {
+		l.add(secret.Peer, w.Server.Secret, "server.secret")
+	}
+	if w.Vantage != nil {
+		l.add(secret.Peer, w.Vantage.Secret, "vantage.secret")
+	}
+	for i, m := range w.Monitors {
+		if m.Heartbeat != nil {
+			l.add(secret.Token, m.Heartbeat.Token, "monitors[%d].heartbeat.token", i)
+		}
+	}
+	for i, s := range w.Checkout {
+		l.add(providers[s.Provider].apiKey, s.APIKey, "checkout[%d].api_key", i)
+	}
+	l.addChannels(w.Channels)
+	if w.Mail != nil {
+		l.addMail(w.Mail)
+	}
+	l.add(secret.SentryDSN, w.Errors.DSN, "errors.dsn")
+	return l
+}
+
+// listing collects the secrets that there are.
+type listing []NamedSecret
+
+func (l *listing) add(kind secret.Kind, v secret.Value, path string, args ...any) {
+	if v.Empty() {
+		return
+	}
+	s := NamedSecret{Path: fmt.Sprintf(path, args...), Kind: kind}
+	if kind != secret.Password {
+		s.Fingerprint = v.Fingerprint()
+	}
+	*l = append(*l, s)
+}
+
+func (l *listing) addDated(kind secret.Kind, all []DatedSecret, active, retiring string) {
+	actives, retirings := 0, 0
+	for _, d := range all {
+		if d.NotAfter.IsZero() {
+			l.add(kind, d.Secret, "%s[%d]", active, actives)
+			actives++
+			continue
+		}
+		before := len(*l)
+		l.add(kind, d.Secret, "%s[%d].secret", retiring, retirings)
+		if len(*l) > before {
+			(*l)[before].NotAfter = d.NotAfter
+		}
+		retirings++
+	}
+}
+
+func (l *listing) addMail(m *Mail) {
+	if m.Resend != nil {
+		l.add(secret.ResendKey, m.Resend.APIKey, "mail.resend.api_key")
+	}
+	if m.SMTP != nil {
+		l.add(secret.Password, m.SMTP.Password, "mail.smtp.password")
+	}
+}
+
+func (l *listing) addChannels(channels []Channel) {
+	for i, c := range channels {
+		kind, _ := channelKindOf(c.Kind)
+		l.add(kind.token, c.Token, "channels[%d].token", i)
+	}
 }

@@ -35,16 +35,16 @@ type Telling struct {
 	// Escalation is checked against Channels; without channels it is empty and nobody is told.
 	Escalation  makegood.Escalation
 	Maintenance []Maintenance
-	Mail        *Mail // how channels of kind email send; on the server the mail of the shop unless it is given
+	Mail        *Mail // how channels of kind email send; on the server the mail of the shop, and nil without such channels
 }
 
-// Channel is one way to one person or room. Which of the fields a kind has stands in keys.go.
+// Channel is one way to one person or room. Which of the fields a kind has stands in tellingkeys.go.
 type Channel struct {
 	Name    string
 	Kind    string       // ntfy, slack, email, sms, github, webhook, pagerduty, telegram or discord
 	Quiet   bool         // wakes nobody: told early, and of little things
 	URL     string       // ntfy: the server; webhook: where to post; others: the service's API, its own by default
-	Topic   string       // ntfy
+	Topic   string       // ntfy; half a secret
 	Room    string       // slack: channel id; telegram: chat id
 	Repo    string       // github: owner/name
 	Account string       // sms: Twilio's account SID

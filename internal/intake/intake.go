@@ -45,6 +45,7 @@ type Intake struct {
 	Options
 	seen       *window
 	loops      map[string]*share
+	tallies    map[string]*tally
 	diagnosing sync.Mutex
 	reviving   *reviving
 
@@ -56,11 +57,13 @@ type Intake struct {
 func New(o Options) *Intake {
 	i := &Intake{
 		Options: o, seen: newWindow(o.Now), reviving: newReviving(o.Now), loops: make(map[string]*share, len(o.Sources)),
+		tallies:    make(map[string]*tally, len(o.Sources)),
 		deliveries: o.Metrics.Counter("deliveries_total", "Deliveries by source and result: new, repeated, unfulfilled or failed.", "source", "result"),
 		refusals:   o.Metrics.Counter("refused_deliveries_total", "Deliveries that were not proved, by source and reason.", "source", "reason"),
 	}
 	for name := range o.Sources {
 		i.loops[name] = &share{now: o.Now}
+		i.tallies[name] = &tally{now: o.Now}
 	}
 	return i
 }
@@ -86,6 +89,7 @@ func (i *Intake) Receive(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return i.refuse(source, delivery, err)
 	}
+	i.tallies[source.Name()].count("")
 	result, err := i.keep(r.Context(), source, delivery, fingerprint)
 	if err != nil {
 		return err

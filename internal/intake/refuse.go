@@ -24,6 +24,7 @@ func (i *Intake) refuse(source provider.Source, d provider.Delivery, err error) 
 		reason, more = i.diagnose(source, d)
 	}
 	i.refusals.With(source.Name(), string(reason)).Inc()
+	i.tallies[source.Name()].count(reason)
 	log := i.Log.Warn
 	if reason == provider.ReasonTwoBodies {
 		log = i.Log.Error // somebody holds a genuine signature and puts another body under it

@@ -60,6 +60,12 @@ type Status struct {
 	LookedAt time.Time     `json:"looked_at,omitzero"`
 	Took     time.Duration `json:"took"`
 	Trouble  string        `json:"trouble,omitempty"`
-	Looks    int64         `json:"looks"`
-	RedLooks int64         `json:"red_looks"`
+	// Note says why a red monitor is not called down, such as that the second vantage sees it well.
+	Note string `json:"note,omitempty"`
+	// Believed is the state below Maintenance and Blind: looking and counting go on in maintenance, and what was believed
+	// before we went blind stands until we see again.
+	Believed   State `json:"believed"`
+	Maintained bool  `json:"maintained,omitempty"`
+	Looks      int64 `json:"looks"`
+	RedLooks   int64 `json:"red_looks"`
 }

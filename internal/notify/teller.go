@@ -318,13 +318,13 @@ func (t *Teller) wait(err error, attempt int) time.Duration {
 	wait := makegood.NoticeBackoff(attempt, t.Jitter())
 	var e *Error
 	if errors.As(err, &e) && e.RetryAfter > 0 {
-		wait = max(wait, min(e.RetryAfter, retryAfterMax))
+		wait = max(wait, min(e.RetryAfter, waitAskedMax))
 	}
 	return wait
 }
 
-// retryAfterMax bounds what a service may ask for: an alert is worth a try before an hour is over.
-const retryAfterMax = 10 * time.Minute
+// waitAskedMax bounds what a service may ask of an alert: an alert is worth a try before an hour is over.
+const waitAskedMax = 10 * time.Minute
 
 func isDoubtful(err error) bool {
 	var e *Error

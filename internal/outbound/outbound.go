@@ -49,6 +49,7 @@ type Client struct {
 	options  Options
 	http     *http.Client
 	breakers *breakers
+	skews    *skews
 }
 
 // Response is an answer that was read to its end.
@@ -75,7 +76,7 @@ func New(o Options) *Client {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Client{options: o, breakers: &breakers{now: o.Now, changed: o.Changed, all: map[destination]*breaker{}}, http: &http.Client{
+	return &Client{options: o, breakers: &breakers{now: o.Now, changed: o.Changed, all: map[destination]*breaker{}}, skews: &skews{all: map[string]Skew{}}, http: &http.Client{
 		Transport:     transport(o),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -170,11 +171,13 @@ func (c *Client) send(ctx context.Context, req *http.Request) (*Response, error)
 	if out.Header.Get("User-Agent") == "" {
 		out.Header.Set("User-Agent", c.options.UserAgent)
 	}
+	sent := c.options.Now()
 	resp, err := c.http.Do(out)
 	if err != nil {
 		return nil, &Error{Target: target(req.URL), Err: withoutURL(err), maybeSent: connected.Load()}
 	}
 	defer resp.Body.Close()
+	c.skews.measure(target(req.URL), resp.Header, sent, c.options.Now())
 	body, err := c.readBody(resp)
 	if err != nil {
 		return nil, &Error{Target: target(req.URL), Status: resp.StatusCode, Err: err, maybeSent: true}

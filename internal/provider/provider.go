@@ -4,6 +4,7 @@ package provider
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -81,7 +82,13 @@ type CheckoutRequest struct {
 	SuccessURL     string // where the customer returns; the provider puts the session id in place of {CHECKOUT_SESSION_ID}
 	CancelURL      string
 	IdempotencyKey string
+	// Synthetic is that nobody will pay: a watcher looks whether the session can be made. The session is marked, so that
+	// every fact of it is makegood.Fact.Synthetic.
+	Synthetic bool
 }
+
+// SyntheticMark is the key that a synthetic session has in its metadata, with the value "true", at providers with metadata.
+const SyntheticMark = "makegood_synthetic"
 
 // Checkout is a session in which a customer can pay.
 type Checkout struct {
@@ -122,6 +129,24 @@ type Finder interface {
 type Checker interface {
 	// Check makes one cheap, read-only call.
 	Check(ctx context.Context) error
+}
+
+// EndpointChecker knows where the provider delivers to. It is an optional ability of a Source.
+type EndpointChecker interface {
+	// CheckEndpoint compares what is registered at the provider with what we need: that events are delivered to url, that
+	// nobody switched that off, and that every type that we read is among them. It returns what is wrong, each as a
+	// sentence without addresses of others; nothing is that all is well. A key that may not look is ErrNotAllowed.
+	CheckEndpoint(ctx context.Context, url string) (problems []string, err error)
+}
+
+// ErrNotAllowed is a call that the provider refuses to our credentials, which are good otherwise: a permission is missing.
+var ErrNotAllowed = errors.New("our credentials may not ask this")
+
+// DeliveredLister lists what the provider takes for delivered. It is an optional ability of a Source.
+type DeliveredLister interface {
+	// Delivered returns the bodies of the newest events since a time that the provider says were taken, of the types that
+	// we read, newest first and at most as many as one call tells; each as a webhook would have brought it.
+	Delivered(ctx context.Context, since time.Time) ([][]byte, error)
 }
 
 // Reason says why a delivery was not proved. Reasons are few and stable: they are counted.

@@ -51,6 +51,10 @@ type Options struct {
 	Logger  *slog.Logger
 	// Seen is called when a job starts with how long it waited, for the metrics. It may be nil.
 	Seen func(kind string, waited time.Duration)
+	// Slow is called after a run, whatever came of it, that took longer than SlowAfter. It may be nil; its error is logged.
+	Slow func(ctx context.Context, job makegood.Job, took time.Duration) error
+	// SlowAfter is when a run counts as slow; slowAfter when 0. It is less than JobTimeout, or no run could ever reach it.
+	SlowAfter time.Duration
 
 	JobTimeout  time.Duration // bounds one run; makegood.JobTimeout when 0
 	RescueAfter time.Duration // when a run that never came back is taken up again; makegood.JobRescueAfter when 0
@@ -76,9 +80,14 @@ const (
 	fetchPoll     = time.Second
 	// River keeps finished jobs for a while; ours carry nothing that the event, the step and the audit do not tell.
 	finishedKept = time.Hour
-	// giveUpWithin bounds the keeping of a dead letter, which may begin when the job's own time is over. Both together
-	// stay below makegood.JobRescueAfter.
+	// giveUpWithin bounds the keeping of a dead letter, which may begin when the job's own time is over. Both together, and
+	// slowWithin, stay below makegood.JobRescueAfter.
 	giveUpWithin = 4 * time.Second
+	// slowAfter is half of makegood.JobTimeout: the 30 seconds that are usual elsewhere could never be reached, because every
+	// run is ended after 20.
+	slowAfter = 10 * time.Second
+	// slowWithin bounds the keeping of the note of a slow run, which is not worth a late dead letter.
+	slowWithin = 500 * time.Millisecond
 	// lostRunsMax is how many runs of a job may be lost to crashes beyond its attempts. A job that kills the process
 	// every time would otherwise do so for ever: none of its runs comes back to be counted as the last.
 	lostRunsMax = 5
@@ -123,6 +132,7 @@ func migrate[TTx any](ctx context.Context, d riverdriver.Driver[TTx]) error {
 func New(o Options) (*Queue, error) {
 	o.JobTimeout = cmp.Or(o.JobTimeout, makegood.JobTimeout)
 	o.RescueAfter = cmp.Or(o.RescueAfter, makegood.JobRescueAfter)
+	o.SlowAfter = cmp.Or(o.SlowAfter, slowAfter)
 	o.poll = cmp.Or(o.poll, fetchPoll)
 	q := &Queue{options: o, wakes: newWakes()}
 	var err error
@@ -240,7 +250,9 @@ func (o Options) runner(kind string) func(context.Context, makegood.Job, *rivert
 			err = &makegood.Permanent{Reason: makegood.DeadCrashed,
 				Err: fmt.Errorf("the process died or hung in each of its last %d runs", lostRunsMax+1)}
 		} else {
+			began := time.Now()
 			err = safely(ctx, work, job)
+			o.tellSlow(ctx, log, job, time.Since(began))
 		}
 		if err == nil {
 			return nil
@@ -265,6 +277,24 @@ func (o Options) runner(kind string) func(context.Context, makegood.Job, *rivert
 		}
 		log.Error("job given up; it is in the dead letters")
 		return river.JobCancel(err)
+	}
+}
+
+// tellSlow logs and keeps a run that was slow. It comes before the run's own end: the note of a run whose process dies then
+// is kept all the same.
+func (o Options) tellSlow(ctx context.Context, log *slog.Logger, job makegood.Job, took time.Duration) {
+	if took < o.SlowAfter {
+		return
+	}
+	log = log.With("event", job.EventID, "source", job.Source, "order", job.OrderID, "step", job.Step, "attempt", job.Attempt.Number)
+	log.Warn("job was slow", "took", took)
+	if o.Slow == nil {
+		return
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), slowWithin)
+	defer cancel()
+	if err := o.Slow(bounded, job, took); err != nil {
+		log.Warn("slow job cannot be recorded", "err", err)
 	}
 }
 

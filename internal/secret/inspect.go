@@ -22,6 +22,16 @@ const (
 	PayPalWebhook Kind = "paypal_webhook" // the id of a webhook at PayPal: 17 letters and digits, and not WEBHOOK_ID
 	Token         Kind = "token"          // at least 16 bytes
 	Password      Kind = "password"       // at least 1 byte
+
+	Peer           Kind = "peer"            // shared by a server and its watcher: at least 32 bytes, drawn at random
+	NtfyToken      Kind = "ntfy_token"      // tk_ and at least 16 characters
+	SlackToken     Kind = "slack_token"     // a bot's: xoxb- and at least 20 characters
+	TwilioToken    Kind = "twilio_token"    // 32 hexadecimal digits
+	GitHubToken    Kind = "github_token"    // ghp_, ghs_, gho_, ghu_ or github_pat_, and at least 30 characters
+	PagerDutyKey   Kind = "pagerduty_key"   // an integration's routing key: 32 letters and digits
+	TelegramToken  Kind = "telegram_token"  // a bot's: digits, a colon and some 35 characters
+	DiscordWebhook Kind = "discord_webhook" // the whole address of a webhook
+	SentryDSN      Kind = "sentry_dsn"      // https://KEY@HOST/PROJECT
 )
 
 // Mode says which world a secret belongs to; the zero Mode does not care.
@@ -71,6 +81,9 @@ type shape struct {
 	foreign  []string // prefixes that show that another secret was put here
 	plain    bool     // letters, digits and a few marks only, so that blanks, quotes and $ are always corruption
 	drawn    bool     // made by a machine, so that repetition is suspicious
+
+	pattern *regexp.Regexp // of the whole, for kinds of a fixed form; nil is any
+	form    string         // the pattern in words
 }
 
 // shapes: the least lengths are below every real secret of the kind that we have seen (Stripe: 32 and 24, Resend: 33),
@@ -86,6 +99,21 @@ var shapes = map[Kind]shape{
 	PayPalWebhook: {bodyMin: 10, foreign: []string{"whsec_", "sk_test_", "sk_live_"}, plain: true},
 	Token:         {bodyMin: 16, foreign: []string{"sk_test_", "sk_live_", "rk_test_", "rk_live_", "pk_test_", "pk_live_"}, drawn: true},
 	Password:      {bodyMin: 1},
+
+	Peer:       {bodyMin: 32, foreign: []string{"sk_test_", "sk_live_", "rk_test_", "rk_live_", "pk_test_", "pk_live_", "re_", "xoxb-"}, drawn: true},
+	NtfyToken:  {prefixes: []string{"tk_"}, bodyMin: 16, plain: true, drawn: true},
+	SlackToken: {prefixes: []string{"xoxb-"}, bodyMin: 20, plain: true, drawn: true},
+	TwilioToken: {bodyMin: 32, foreign: []string{"AC", "SK"}, plain: true, drawn: true,
+		pattern: regexp.MustCompile(`^[0-9a-f]{32}$`), form: "32 hexadecimal digits"},
+	GitHubToken: {prefixes: []string{"ghp_", "ghs_", "gho_", "ghu_", "github_pat_"}, bodyMin: 30, plain: true, drawn: true},
+	PagerDutyKey: {bodyMin: 32, plain: true, drawn: true,
+		pattern: regexp.MustCompile(`^[0-9A-Za-z]{32}$`), form: "32 letters and digits"},
+	TelegramToken: {bodyMin: 36, plain: true, drawn: true,
+		pattern: regexp.MustCompile(`^[0-9]{5,12}:[0-9A-Za-z_-]{30,64}$`), form: "digits, a colon and some 35 characters"},
+	DiscordWebhook: {prefixes: []string{"https://discord.com/api/webhooks/", "https://discordapp.com/api/webhooks/"}, bodyMin: 40, plain: true,
+		pattern: regexp.MustCompile(`^https://[a-z.]+/api/webhooks/[0-9]{5,25}/[0-9A-Za-z_-]+$`), form: "https://discord.com/api/webhooks/ID/TOKEN"},
+	SentryDSN: {prefixes: []string{"https://", "http://"}, bodyMin: 16, plain: true,
+		pattern: regexp.MustCompile(`^https?://[0-9A-Za-z]+(:[0-9A-Za-z]+)?@[0-9A-Za-z.:-]+/([0-9A-Za-z_./-]*/)?[0-9]+$`), form: "https://KEY@HOST/PROJECT"},
 }
 
 // families says what a secret is by how it begins, for the sentence of wrong_kind.
@@ -96,6 +124,14 @@ var families = []struct{ prefix, what string }{
 	{"pk_", "a publishable Stripe key, which is no secret"},
 	{"re_", "a Resend API key"},
 	{"we_", "the id of a webhook endpoint, which is no secret"},
+	{"xoxb-", "the token of a Slack bot"},
+	{"xoxp-", "the token of a Slack user"},
+	{"xapp-", "the token of a Slack app"},
+	{"AC", "the id of a Twilio account, which is no secret"},
+	{"SK", "the id of a Twilio API key, which is no secret"},
+	{"ghp_", "a GitHub token"},
+	{"github_pat_", "a GitHub token"},
+	{"tk_", "an ntfy token"},
 	{"http", "an address"},
 }
 
@@ -103,7 +139,7 @@ var (
 	bearer       = regexp.MustCompile(`(?i)^\s*(authorization:\s*)?(bearer|basic|token)\s+`)
 	variable     = regexp.MustCompile(`\$\{[A-Za-z_][^}]*\}|\$\([^)]*\)|\{\{.*\}\}`)
 	onlyVariable = regexp.MustCompile(`^(\$[A-Za-z_][A-Za-z0-9_]*|%[A-Za-z_][A-Za-z0-9_]*%)$`)
-	beginning    = regexp.MustCompile(`^(whsec_|[srp]k_(test_|live_)?|re_)`)
+	beginning    = regexp.MustCompile(`^(whsec_|[srp]k_(test_|live_)?|re_|xoxb-|gh[psou]_|github_pat_|tk_)`)
 	angled       = regexp.MustCompile(`^<.*>$|^\[.*\]$`)
 	stockPhrase  = regexp.MustCompile(`(?i)change[-_ ]?(me|this)|replace[-_ ](me|this|with)|place[-_]?holder|(^|[-_])your[-_ ]|insert[-_ ]|redacted|goes[-_ ]here|^todo\b`)
 )
@@ -262,6 +298,8 @@ func misfits(core string, kind Kind, sh shape, mode Mode) []Problem {
 	var found []Problem
 	if len(core)-len(prefix) < sh.bodyMin {
 		found = append(found, Problem{TooShort, fmt.Sprintf("is too short: %d bytes where at least %d are needed; perhaps it was cut off", len(core), len(prefix)+sh.bodyMin)})
+	} else if sh.pattern != nil && !isDoubled(core, sh) && !sh.pattern.MatchString(core) {
+		found = append(found, Problem{WrongKind, "is not of the form of such a secret: " + sh.form})
 	}
 	if mode == Live && strings.HasSuffix(prefix, "_test_") {
 		found = append(found, Problem{WrongMode, "is a key for test mode, but live mode is set; nobody who pays would be found"})
@@ -293,6 +331,9 @@ func wrongKindSentence(core string, kind Kind, sh shape) string {
 			is = "is " + f.what
 			break
 		}
+	}
+	if sh.form != "" {
+		return fmt.Sprintf("%s; expected is %s", is, sh.form)
 	}
 	if sh.prefixes == nil {
 		return fmt.Sprintf("%s; a secret of its own is expected here (%s)", is, kind)

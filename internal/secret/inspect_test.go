@@ -105,6 +105,26 @@ func TestInspectNamesCorruption(t *testing.T) {
 		{"test key in live mode", goodTest, secret.StripeKey, secret.Live, C{secret.WrongMode}},
 		{"live key in test mode", goodLive, secret.StripeKey, secret.Test, C{secret.WrongMode}},
 		{"restricted test key in live mode", "rk" + goodTest[2:], secret.StripeKey, secret.Live, C{secret.WrongMode}},
+		{"short peer", goodToken + "1234567", secret.Peer, "", C{secret.TooShort}},
+		{"API key as peer", goodLive + goodToken, secret.Peer, "", C{secret.WrongKind}},
+		{"variable as peer", "${WATCH_SECRET}", secret.Peer, "", C{secret.Unexpanded}},
+		{"ntfy token without its beginning", goodToken, secret.NtfyToken, "", C{secret.WrongKind}},
+		{"placeholder of ntfy", "tk_xxxxxxxxxxxxxxxx", secret.NtfyToken, "", C{secret.Placeholder}},
+		{"token of a Slack user", "xoxp-" + goodToken, secret.SlackToken, "", C{secret.WrongKind}},
+		{"cut Slack token", "xoxb-Zq7Tn3Vb9Kx2", secret.SlackToken, "", C{secret.TooShort}},
+		{"account of Twilio as its token", "AC0123456789abcdef0123456789abcdef", secret.TwilioToken, "", C{secret.WrongKind}},
+		{"cut Twilio token", "3f8a0c5be61d4972a95c07e2b8d143f", secret.TwilioToken, "", C{secret.TooShort}},
+		{"long Twilio token", "3f8a0c5be61d4972a95c07e2b8d143f60", secret.TwilioToken, "", C{secret.WrongKind}},
+		{"doubled Twilio token", "3f8a0c5be61d4972a95c07e2b8d143f63f8a0c5be61d4972a95c07e2b8d143f6", secret.TwilioToken, "", C{secret.Doubled}},
+		{"Slack token as GitHub's", "xoxb-" + goodToken + goodToken[:12], secret.GitHubToken, "", C{secret.WrongKind}},
+		{"cut GitHub token", "ghp_" + goodToken, secret.GitHubToken, "", C{secret.TooShort}},
+		{"placeholder of GitHub", "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", secret.GitHubToken, "", C{secret.Placeholder}},
+		{"short PagerDuty key", goodToken, secret.PagerDutyKey, "", C{secret.TooShort}},
+		{"PagerDuty key with a mark", "R0b5e1c47f3a49e28d7c1a6f0e9b2d8-", secret.PagerDutyKey, "", C{secret.WrongKind}},
+		{"Telegram token without its number", "AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsawXYZ", secret.TelegramToken, "", C{secret.WrongKind}},
+		{"API of Discord", "https://discord.com/api/webhooks/me/3d89bb7572e0fb30d8128367b3b1b44fecd1726de1", secret.DiscordWebhook, "", C{secret.WrongKind}},
+		{"another service as Discord", "https://example.com/api/webhooks/223704706495545344/3d89bb7572", secret.DiscordWebhook, "", C{secret.WrongKind}},
+		{"DSN without key", "https://o447951.ingest.example.com/5429219", secret.SentryDSN, "", C{secret.WrongKind}},
 		{"several", "\uFEFF\"" + goodTest + "\"\r\n", secret.StripeKey, secret.Live, C{secret.Newline, secret.BOM, secret.Quotes, secret.WrongMode}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -122,7 +142,7 @@ func TestInspectNamesCorruption(t *testing.T) {
 	}
 }
 
-// TestInspectAcceptsGoodSecrets makes over three thousand secrets as the providers and our manual make them.
+// TestInspectAcceptsGoodSecrets makes over five thousand secrets as the providers and our manual make them.
 func TestInspectAcceptsGoodSecrets(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -139,7 +159,7 @@ func TestInspectAcceptsGoodSecrets(t *testing.T) {
 			t.Errorf("Inspect(%q, %s, %q) = %v, want nil", s, kind, mode, got)
 		}
 	}
-	for i := range 250 { // thirteen secrets each
+	for i := range 250 { // twenty-two secrets each
 		sum := sha256.Sum256(fmt.Append(nil, i))
 		check("whsec_"+alnum(32), secret.StripeWebhook, secret.Live)
 		check("whsec_"+hex.EncodeToString(sum[:]), secret.StripeWebhook, secret.Test)
@@ -154,11 +174,24 @@ func TestInspectAcceptsGoodSecrets(t *testing.T) {
 		check(base64.RawURLEncoding.EncodeToString(sum[:]), secret.Token, "")
 		check(alnum(16), secret.Token, "")
 		check(alnum(1+i%20), secret.Password, "")
+		check(hex.EncodeToString(sum[:]), secret.Peer, "")
+		check("tk_"+strings.ToLower(alnum(29)), secret.NtfyToken, "")
+		check("xoxb-17653672481-19874698323-"+alnum(24), secret.SlackToken, "")
+		check(hex.EncodeToString(sum[:16]), secret.TwilioToken, "")
+		check("ghp_"+alnum(36), secret.GitHubToken, "")
+		check("github_pat_"+alnum(22)+"_"+alnum(59), secret.GitHubToken, "")
+		check(strings.ToLower(alnum(32)), secret.PagerDutyKey, "")
+		check(fmt.Sprintf("%d:AA%s", 100000000+i, alnum(33)), secret.TelegramToken, "")
+		check(fmt.Sprintf("https://discord.com/api/webhooks/2237047064955453%d/%s", 10+i%90, alnum(68)), secret.DiscordWebhook, "")
 	}
 	for _, s := range []string{"haha", "aa", "pa$$word1", "p", "two words", `it's "fine"`, "naïve-pâté", "$5 a month", "100%!"} {
 		check(s, secret.Password, "")
 	}
 	check("correct horse battery staple", secret.LicenseKey, "")
+	for _, dsn := range []string{"https://3d89bb7572e0fb30d8128367b3b1b44f@o447951.ingest.us.sentry.io/5429219", "https://3d89bb7572e0fb30:b3b1b44f@errors.example.com/sub/7",
+		"http://3d89bb7572e0fb30d8128367b3b1b44f@127.0.0.1:8000/1"} {
+		check(dsn, secret.SentryDSN, "")
+	}
 }
 
 func TestInspectPanicsOnUnknownKind(t *testing.T) {
@@ -175,7 +208,8 @@ func FuzzInspectNeverShowsASecret(f *testing.F) {
 	f.Add(plain)
 	f.Add("\"\uFEFFBearer \r\n")
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, kind := range []secret.Kind{secret.StripeWebhook, secret.StripeKey, secret.ResendKey, secret.LicenseKey, secret.Token, secret.Password} {
+		for _, kind := range []secret.Kind{secret.StripeWebhook, secret.StripeKey, secret.ResendKey, secret.LicenseKey, secret.Token, secret.Password,
+			secret.TwilioToken, secret.TelegramToken, secret.DiscordWebhook, secret.SentryDSN} {
 			for _, p := range secret.Inspect(secret.New(s), kind, secret.Live) {
 				if len(s) > 24 && strings.Contains(p.Sentence, s) {
 					t.Errorf("sentence %q contains %q", p.Sentence, s)

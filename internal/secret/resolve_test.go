@@ -94,6 +94,8 @@ func TestResolveRefuses(t *testing.T) {
 		{"missing file", "file:/nowhere/at/all", makegood.NotFound},
 		{"secret in the place of a path", "file:" + plain, makegood.NotFound},
 		{"secret with a slash in the place of a path", "file:" + plain + "/abcdef", makegood.NotFound},
+		{"Slack token in the place of a path", "file:xoxb-" + plain[6:], makegood.NotFound},
+		{"GitHub token in the place of a path", "file:ghp_" + plain[6:], makegood.NotFound},
 		{"directory", "file:" + dir, makegood.Invalid},
 		{"device", "file:/dev/null", makegood.Invalid},
 		{"huge file", "file:" + write(t, "huge", strings.Repeat("x", 64<<10+1)), makegood.Invalid},

@@ -7,6 +7,10 @@
 // the dashboard ([Stripe.Pay], [Stripe.Refund], [Stripe.Dispute], [Stripe.Renew]), and methods that make the world misbehave
 // ([Stripe.SetFaults], [Resend.SetFaults]).
 //
+// The services that carry alerts (ntfy, Slack, Twilio, GitHub issues, PagerDuty, Telegram, Discord and a listener of the
+// owner's) are smaller: they check what they are sent, remember it, answer and refuse in the words of the real ones, and
+// de-duplicate where those do. [Channels] serves all of them under prefixes.
+//
 // Stored times come from the Now of the options; waiting (retries, latency) is plain time, so that a synctest bubble can
 // move it.
 package simulate

@@ -50,4 +50,8 @@ const (
 	batchMax      = 100
 	// tagMax is the longest name or value of a Resend tag, in characters.
 	tagMax = 256
+	// alertLogMax bounds the log of a service that carries alerts.
+	alertLogMax = 100_000
+	// alertRetryAfter is how long such a service asks to wait when it is told to answer 429.
+	alertRetryAfter = 3 * time.Second
 )

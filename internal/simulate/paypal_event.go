@@ -56,6 +56,11 @@ func (p *PayPal) SetWebhookURL(webhookID, url string) error {
 	return p.changeWebhook(webhookID, func(w *paypalWebhook) { w.URL = url })
 }
 
+// SetWebhookEvents subscribes a webhook to these types only, for events made from now on. "*" is all.
+func (p *PayPal) SetWebhookEvents(webhookID string, types ...string) error {
+	return p.changeWebhook(webhookID, func(w *paypalWebhook) { w.Types = slices.Clone(types) })
+}
+
 // DeleteWebhook ends the deliveries to a webhook, as somebody does in the dashboard by mistake.
 func (p *PayPal) DeleteWebhook(webhookID string) error {
 	return p.changeWebhook(webhookID, func(w *paypalWebhook) { w.isDeleted = true })

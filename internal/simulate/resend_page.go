@@ -10,6 +10,9 @@ func (r *Resend) showInbox(w http.ResponseWriter, _ *http.Request) {
 	showPage(w, http.StatusOK, "resend_inbox", r.newest())
 }
 
+// Mails lists all mails that were taken, newest first.
+func (r *Resend) Mails() []Mail { return r.newest() }
+
 func (r *Resend) newest() []Mail {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -82,6 +82,17 @@ func (s *Stripe) DisableWebhook(endpointID string, isDisabled bool) error {
 	return s.changeEndpoint(endpointID, func(e *endpoint) { e.IsDisabled = isDisabled })
 }
 
+// SetWebhookVersion pins an endpoint to a version of the API, as its owner does when it is made; "" is the account's own. Only
+// what the API tells of the endpoint changes: events stay of the version in the options.
+func (s *Stripe) SetWebhookVersion(endpointID, version string) error {
+	return s.changeEndpoint(endpointID, func(e *endpoint) { e.APIVersion = version })
+}
+
+// DeleteWebhook ends the deliveries to an endpoint, as somebody does in the dashboard by mistake.
+func (s *Stripe) DeleteWebhook(endpointID string) error {
+	return s.changeEndpoint(endpointID, func(e *endpoint) { e.isDeleted = true })
+}
+
 func (s *Stripe) changeEndpoint(id string, change func(*endpoint)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -130,27 +130,27 @@ func (w *writing) insertOrder(ctx context.Context, o *makegood.Order) error {
 	o.CreatedAt = w.now
 	return w.Do(ctx, `
 		INSERT INTO orders (id, source, account, live, session_id, payment_id, email, customer_name, total_minor, currency,
-			payment, entitlement, fulfillment, reason, created_at, paid_at, fulfilled_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+			payment, entitlement, fulfillment, reason, created_at, paid_at, fulfilled_at, synthetic)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 		o.ID, o.Key.Source, o.Key.Account, o.Key.Live, o.Key.SessionID, o.PaymentID, clean(o.Customer.Email),
 		clean(o.Customer.Name), o.Total.Minor, o.Total.Currency, string(o.Payment), string(o.Entitlement),
-		string(o.Fulfillment), o.Reason, micros(o.CreatedAt), micros(o.PaidAt), micros(o.FulfilledAt))
+		string(o.Fulfillment), o.Reason, micros(o.CreatedAt), micros(o.PaidAt), micros(o.FulfilledAt), o.Synthetic)
 }
 
 func (w *writing) updateOrder(ctx context.Context, before makegood.Order, o *makegood.Order) error {
 	if before.PaymentID == o.PaymentID && before.Customer == o.Customer && before.Total == o.Total &&
 		before.Payment == o.Payment && before.Entitlement == o.Entitlement && before.Fulfillment == o.Fulfillment && before.Reason == o.Reason &&
-		before.PaidAt.Equal(o.PaidAt) && before.FulfilledAt.Equal(o.FulfilledAt) {
+		before.PaidAt.Equal(o.PaidAt) && before.FulfilledAt.Equal(o.FulfilledAt) && before.Synthetic == o.Synthetic {
 		return nil
 	}
 	return w.Do(ctx, `
 		UPDATE orders
 		SET payment_id = $2, email = $3, customer_name = $4, total_minor = $5, currency = $6, payment = $7, fulfillment = $8,
-			reason = $9, paid_at = $10, fulfilled_at = $11, entitlement = $12
+			reason = $9, paid_at = $10, fulfilled_at = $11, entitlement = $12, synthetic = $13
 		WHERE id = $1`,
 		o.ID, o.PaymentID, clean(o.Customer.Email), clean(o.Customer.Name), o.Total.Minor, o.Total.Currency,
 		string(o.Payment), string(o.Fulfillment), o.Reason, micros(o.PaidAt), micros(o.FulfilledAt),
-		string(o.Entitlement))
+		string(o.Entitlement), o.Synthetic)
 }
 
 func (w *writing) saveFacts(ctx context.Context, before makegood.Order, o *makegood.Order, eventID string) error {
@@ -171,16 +171,16 @@ func (w *writing) saveFacts(ctx context.Context, before makegood.Order, o *makeg
 		}
 		err = w.Do(ctx, `
 			INSERT INTO facts (order_id, kind, object_id, payment_id, amount_minor, currency, email, customer_name, lines,
-				occurred_at, learned_at, event_id, contradicted, ways, until)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+				occurred_at, learned_at, event_id, contradicted, ways, until, synthetic)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 			ON CONFLICT (order_id, kind, object_id) DO UPDATE
 			SET payment_id = excluded.payment_id, amount_minor = excluded.amount_minor, currency = excluded.currency,
 				email = excluded.email, customer_name = excluded.customer_name, lines = excluded.lines,
 				occurred_at = excluded.occurred_at, contradicted = excluded.contradicted, ways = excluded.ways,
-				until = excluded.until`,
+				until = excluded.until, synthetic = excluded.synthetic`,
 			o.ID, string(f.Kind), clean(f.ObjectID), clean(f.PaymentID), f.Amount.Minor, clean(f.Amount.Currency),
 			clean(f.Customer.Email), clean(f.Customer.Name), clean(string(lines)), micros(f.OccurredAt), micros(w.now),
-			f.EventID, f.Contradicted, clean(string(ways)), micros(f.Until))
+			f.EventID, f.Contradicted, clean(string(ways)), micros(f.Until), f.Synthetic)
 		if err != nil {
 			return err
 		}
@@ -191,7 +191,7 @@ func (w *writing) saveFacts(ctx context.Context, before makegood.Order, o *makeg
 func sameFact(a, b makegood.Fact) bool {
 	return a.PaymentID == b.PaymentID && a.Amount == b.Amount && a.Customer == b.Customer &&
 		a.OccurredAt.Equal(b.OccurredAt) && a.Contradicted == b.Contradicted &&
-		a.Until.Equal(b.Until) && slices.Equal(a.References, b.References) && slices.Equal(a.Lines, b.Lines)
+		a.Synthetic == b.Synthetic && a.Until.Equal(b.Until) && slices.Equal(a.References, b.References) && slices.Equal(a.Lines, b.Lines)
 }
 
 // saveBookings writes what was booked. Lines are fixed once, moves are only added, licences change their status.
@@ -277,14 +277,14 @@ func (w *writing) keyTaken(ctx context.Context, key string) (bool, error) {
 }
 
 const orderColumns = `id, source, account, live, session_id, payment_id, email, customer_name, total_minor, currency,
-	payment, entitlement, fulfillment, reason, created_at, paid_at, fulfilled_at`
+	payment, entitlement, fulfillment, reason, created_at, paid_at, fulfilled_at, synthetic`
 
 func scanOrder(row Row) (*makegood.Order, error) {
 	var o makegood.Order
 	var created, paid, fulfilled int64
 	err := row.Scan(&o.ID, &o.Key.Source, &o.Key.Account, &o.Key.Live, &o.Key.SessionID, &o.PaymentID, &o.Customer.Email,
 		&o.Customer.Name, &o.Total.Minor, &o.Total.Currency, (*string)(&o.Payment), (*string)(&o.Entitlement),
-		(*string)(&o.Fulfillment), &o.Reason, &created, &paid, &fulfilled)
+		(*string)(&o.Fulfillment), &o.Reason, &created, &paid, &fulfilled, &o.Synthetic)
 	if err != nil {
 		return nil, err
 	}
@@ -326,7 +326,7 @@ func scanAll(rows Rows, scan func(Rows) error) error {
 func factsOf(o *makegood.Order) question {
 	return question{`
 		SELECT kind, object_id, payment_id, amount_minor, currency, email, customer_name, lines, occurred_at, event_id, contradicted,
-			ways, until
+			ways, until, synthetic
 		FROM facts
 		WHERE order_id = $1
 		ORDER BY learned_at, kind, object_id`, []any{o.ID}, func(rows Rows) error {
@@ -335,7 +335,7 @@ func factsOf(o *makegood.Order) question {
 		var occurred, until int64
 		if err := rows.Scan((*string)(&f.Kind), &f.ObjectID, &f.PaymentID, &f.Amount.Minor, &f.Amount.Currency,
 			&f.Customer.Email, &f.Customer.Name, &lines, &occurred, &f.EventID, &f.Contradicted, &ways,
-			&until); err != nil {
+			&until, &f.Synthetic); err != nil {
 			return err
 		}
 		f.OccurredAt, f.Until = fromMicros(occurred), fromMicros(until)
@@ -432,11 +432,14 @@ func (s *Store) oneOrder(ctx context.Context, where string, args ...any) (makego
 	return found, err
 }
 
-// OrderFilter narrows a listing. The zero value lists everything, newest first.
+// OrderFilter narrows a listing. The zero value lists everything that customers bought, newest first.
 type OrderFilter struct {
 	Payment     makegood.PaymentState
 	Fulfillment makegood.FulfillmentState
-	Limit       int // at most makegood.ListMax, which 0 means too
+	// Synthetic lists the orders of synthetic checkouts as well. What is stuck is listed in any case when it is asked for:
+	// money that came for one is waiting for a person.
+	Synthetic bool
+	Limit     int // at most makegood.ListMax, which 0 means too
 }
 
 // Orders lists orders without what belongs to them, newest first.
@@ -445,6 +448,9 @@ func (s *Store) Orders(ctx context.Context, f OrderFilter) ([]makegood.Order, er
 	where.equal("payment", string(f.Payment))
 	// As in Events: the index of the few is partial.
 	where.equalKnown("fulfillment", string(f.Fulfillment), string(makegood.InProgress), string(makegood.Stuck))
+	if !f.Synthetic && f.Fulfillment != makegood.Stuck {
+		where.terms = append(where.terms, "synthetic = FALSE") // written out, because its index is partial
+	}
 	return s.listOrders(ctx, where.newestFirst(f.Limit), where.args...)
 }
 

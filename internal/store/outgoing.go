@@ -65,12 +65,13 @@ func (w *writing) intend(ctx context.Context, orderID, name string, made []byte)
 	var owed, intent, uncertain, done int64
 	err = w.QueryRow(ctx, `
 		SELECT steps.name, steps.state, steps.owed_at, steps.intent_at, steps.uncertain_since, steps.done_at, steps.receipt,
-			steps.last_error, steps.attempts, steps.round, orders.entitlement
+			steps.last_error, steps.attempts, steps.round, orders.entitlement,
+			orders.synthetic
 		FROM steps
 		JOIN orders ON orders.id = steps.order_id
 		WHERE steps.order_id = $1 AND steps.name = $2`+w.store.engine.forUpdate(), orderID, name).
 		Scan(&step.Name, (*string)(&step.State), &owed, &intent, &uncertain, &done, &step.Receipt, &step.LastError,
-			&step.Attempts, &step.Round, (*string)(&standing.Entitlement))
+			&step.Attempts, &step.Round, (*string)(&standing.Entitlement), &standing.Synthetic)
 	if err != nil {
 		return nil, step, false, err
 	}

@@ -105,6 +105,11 @@ func (e *postgresEngine) forUpdate() string { return " FOR UPDATE" }
 func (e *postgresEngine) momentAfter(parameter string) string {
 	return "now() + make_interval(secs => CAST(" + parameter + " AS double precision))"
 }
+
+func (e *postgresEngine) secondsSince(time string) string {
+	return "CAST(EXTRACT(EPOCH FROM now() - " + time + ") AS double precision)"
+}
+
 func (e *postgresEngine) jsonText(column, key string) string {
 	return "COALESCE(" + column + "->>'" + key + "', '')"
 }

@@ -143,6 +143,12 @@ func (e *sqliteEngine) forUpdate() string { return "" }
 func (e *sqliteEngine) momentAfter(parameter string) string {
 	return "datetime('now', 'subsec', CAST(" + parameter + " AS TEXT) || ' seconds')"
 }
+
+// secondsSince counts in days, as SQLite does; their fraction is good to a tenth of a millisecond.
+func (e *sqliteEngine) secondsSince(time string) string {
+	return "(julianday('now', 'subsec') - julianday(" + time + ")) * 86400.0"
+}
+
 func (e *sqliteEngine) jsonText(column, key string) string {
 	return "COALESCE(json_extract(" + column + ", '$." + key + "'), '')"
 }

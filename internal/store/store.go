@@ -70,6 +70,8 @@ type engine interface {
 	moment() string
 	// momentAfter is moment with the seconds of a parameter added.
 	momentAfter(parameter string) string
+	// secondsSince is the expression for the seconds, with their fraction, since the time of a job.
+	secondsSince(time string) string
 	// exclusively runs fn while no other process runs one on the same database. It is for migrations.
 	exclusively(ctx context.Context, fn func() error) error
 	// sentence says what err, recognised by its code, means to a person; "" when that is not special.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/outbound"
+	"github.com/makegood/makegood/internal/provider"
 	"github.com/makegood/makegood/internal/provider/extract"
 )
 
@@ -148,7 +149,11 @@ func (s *PayPal) meaning(resp *outbound.Response) error {
 	said := told(resp)
 	switch status := resp.Status; {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return makegood.Errorf(makegood.Unavailable, "PayPal does not allow it to the app of source %s: a permission is missing, or the credentials were revoked (%s).", s.name, said)
+		refused := makegood.Errorf(makegood.Unavailable, "PayPal does not allow it to the app of source %s: a permission is missing, or the credentials were revoked (%s).", s.name, said)
+		if status == http.StatusForbidden {
+			return fmt.Errorf("%w: %w", provider.ErrNotAllowed, refused)
+		}
+		return refused
 	case status == http.StatusNotFound:
 		return makegood.Errorf(makegood.NotFound, "PayPal does not know it (%s).", said)
 	case status == http.StatusTooManyRequests:
@@ -215,12 +220,9 @@ func (s *PayPal) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now := s.now()
 	for _, registered := range answer.Get("webhooks").Array() {
-		for _, ours := range s.webhooks {
-			if ours.id.Proves(now) && extract.Identifier(registered.Get("id")) == ours.id.Value.Reveal() {
-				return nil
-			}
+		if s.isOurs(extract.Identifier(registered.Get("id"))) {
+			return nil
 		}
 	}
 	return makegood.Errorf(makegood.Unavailable, "None of the webhooks of source %s is registered at PayPal, so nothing is delivered.", s.name)

@@ -190,7 +190,7 @@ func TestCreateCheckout(t *testing.T) {
 			money := func(v string) map[string]any { return map[string]any{"currency_code": tt.currency, "value": v} }
 			amount := money(tt.total)
 			amount["breakdown"] = map[string]any{"item_total": money(tt.total)}
-			custom := paypal.CustomID(s, tt.product, 2, catalogue[tt.product].Price)
+			custom := paypal.CustomID(s, tt.product, 2, catalogue[tt.product].Price, false)
 			if diff := cmp.Diff(map[string]any{"intent": "CAPTURE",
 				"purchase_units": []any{map[string]any{"custom_id": custom, "amount": amount, "items": []any{map[string]any{"name": tt.code, "quantity": "2", "unit_amount": money(tt.unit), "sku": tt.sku}}}},
 				"payment_source": map[string]any{"paypal": map[string]any{"email_address": "ann@example.com", "experience_context": map[string]any{
@@ -207,7 +207,7 @@ func TestCreateCheckout(t *testing.T) {
 func TestCustomIDFits(t *testing.T) {
 	t.Parallel()
 	s := stubbed(t, "http://127.0.0.1:1")
-	longest := paypal.CustomID(s, strings.Repeat("a", 64), makegood.QuantityMax, makegood.Money{Minor: 1<<63 - 1, Currency: "usd"})
+	longest := paypal.CustomID(s, strings.Repeat("a", 64), makegood.QuantityMax, makegood.Money{Minor: 1<<63 - 1, Currency: "usd"}, true)
 	if len(longest) > paypal.CustomIDBytesMax {
 		t.Errorf("the longest custom id has %d bytes, want at most %d", len(longest), paypal.CustomIDBytesMax)
 	}

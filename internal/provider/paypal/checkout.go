@@ -136,7 +136,7 @@ func (s *PayPal) orderRequest(r provider.CheckoutRequest) (orderRequest, error) 
 	return orderRequest{
 		Intent: "CAPTURE",
 		PurchaseUnits: []purchaseUnit{{
-			CustomID: s.customID(r.Product.Code, r.Quantity, price),
+			CustomID: s.customID(r.Product.Code, r.Quantity, price, r.Synthetic),
 			Amount:   unitAmount{amount: total, Breakdown: breakdown{ItemTotal: total}},
 			Items:    []item{{Name: cut(name, itemNameBytesMax), Quantity: strconv.Itoa(r.Quantity), Unit: unit, SKU: sku}},
 		}},

@@ -75,7 +75,7 @@ func event(s *paypal.PayPal, eventType, resource string) makegood.Event {
 func orderJSON(s *paypal.PayPal) string {
 	return `{"id":"` + orderID + `","intent":"CAPTURE","status":"COMPLETED","update_time":"2026-09-01T11:58:00Z",
 "payer":{"email_address":"ann@example.com","name":{"given_name":"Ann","surname":"Example"}},
-"purchase_units":[{"custom_id":"` + paypal.CustomID(s, "az-900", 2, makegood.Money{Minor: 2900, Currency: "usd"}) + `",
+"purchase_units":[{"custom_id":"` + paypal.CustomID(s, "az-900", 2, makegood.Money{Minor: 2900, Currency: "usd"}, false) + `",
 "amount":{"currency_code":"USD","value":"58.00","breakdown":{"item_total":{"currency_code":"USD","value":"58.00"}}},
 "payee":{"merchant_id":"` + merchant + `"},"items":[{"name":"AZ-900 practice exam","sku":"az-900","quantity":"2","unit_amount":{"currency_code":"USD","value":"29.00"}}],
 "payments":{"captures":[` + captureJSON(s) + `]}}]}`
@@ -83,7 +83,7 @@ func orderJSON(s *paypal.PayPal) string {
 
 func captureJSON(s *paypal.PayPal) string {
 	return `{"id":"` + captureID + `","status":"COMPLETED","amount":{"currency_code":"USD","value":"58.00"},"payee":{"merchant_id":"` + merchant + `"},
-"custom_id":"` + paypal.CustomID(s, "az-900", 2, makegood.Money{Minor: 2900, Currency: "usd"}) + `","create_time":"2026-09-01T11:58:00Z",
+"custom_id":"` + paypal.CustomID(s, "az-900", 2, makegood.Money{Minor: 2900, Currency: "usd"}, false) + `","create_time":"2026-09-01T11:58:00Z",
 "supplementary_data":{"related_ids":{"order_id":"` + orderID + `"}},"links":[{"rel":"up","href":"https://api.paypal.com/v2/checkout/orders/` + orderID + `"}]}`
 }
 

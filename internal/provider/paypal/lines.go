@@ -13,19 +13,24 @@ import (
 	"github.com/makegood/makegood/internal/provider/extract"
 )
 
-// customIDVersion begins every custom_id that CreateCheckout writes: version.product.quantity.unit amount.currency.tag.
-const customIDVersion = "mg1"
+// customIDVersion begins every custom_id that CreateCheckout writes: version.product.quantity.unit amount.currency.tag;
+// syntheticVersion begins that of a session that nobody will pay.
+const customIDVersion, syntheticVersion = "mg1", "mg1s"
 
 // tagBytes is how much of the MAC stands in a custom_id: 96 bits, which nobody guesses at an API that limits rates.
 const tagBytes = 12
 
 // customID writes down what a checkout offers. It comes back with the order and with its capture. The parts are at most
-// 3, 64, 4, 19 and 3 bytes, the tag 16, with five dots: 114 of PayPal's 127.
+// 4, 64, 4, 19 and 3 bytes, the tag 16, with five dots: 115 of PayPal's 127.
 //
 // It carries a MAC, because orders can also be created in a buyer's browser, with nothing but the public client id: who
 // does that writes any custom_id and any amount, and the two would add up.
-func (s *PayPal) customID(product string, quantity int, unit makegood.Money) string {
-	offer := strings.Join([]string{customIDVersion, product, strconv.Itoa(quantity), strconv.FormatInt(unit.Minor, 10), unit.Currency}, ".")
+func (s *PayPal) customID(product string, quantity int, unit makegood.Money, isSynthetic bool) string {
+	version := customIDVersion
+	if isSynthetic {
+		version = syntheticVersion
+	}
+	offer := strings.Join([]string{version, product, strconv.Itoa(quantity), strconv.FormatInt(unit.Minor, 10), unit.Currency}, ".")
 	return offer + "." + s.tag(offer)
 }
 
@@ -42,7 +47,7 @@ func (s *PayPal) readCustomID(id string) (product string, quantity int, unit mak
 		return "", 0, makegood.Money{}, false
 	}
 	parts := strings.Split(id[:last], ".")
-	if len(parts) != 5 || parts[0] != customIDVersion {
+	if len(parts) != 5 || parts[0] != customIDVersion && parts[0] != syntheticVersion {
 		return "", 0, makegood.Money{}, false
 	}
 	n, isQuantity := extract.WholeText(parts[2])
@@ -51,6 +56,18 @@ func (s *PayPal) readCustomID(id string) (product string, quantity int, unit mak
 		return "", 0, makegood.Money{}, false
 	}
 	return parts[1], int(n), makegood.Money{Minor: minor, Currency: parts[4]}, true
+}
+
+// isSynthetic reports whether a custom_id of ours says that nobody buys. One that is not ours says nothing: whoever makes
+// orders in a buyer's browser cannot hide one from the figures.
+func (s *PayPal) isSynthetic(customIDs ...gjson.Result) bool {
+	for _, told := range customIDs {
+		id := extract.Identifier(told)
+		if _, _, _, isOurs := s.readCustomID(id); isOurs && strings.HasPrefix(id, syntheticVersion+".") {
+			return true
+		}
+	}
+	return false
 }
 
 // linesOf returns what was bought for a captured amount. What our own checkout wrote counts before the items, if it adds up:

@@ -171,6 +171,9 @@ func (s *PayPal) capture(ctx context.Context, o order) (note string, err error) 
 		if note, err := s.notOurMerchant(extract.Identifier(unit.Get("payee.merchant_id"))); note != "" || err != nil {
 			return note, err
 		}
+		if s.isSynthetic(unit.Get("custom_id")) {
+			return noteSynthetic, nil // only a capture takes the money: nobody has to give back what was not taken
+		}
 	}
 	if intent := extract.Identifier(o.Get("intent")); intent != "CAPTURE" {
 		return "The order is to be authorised only and captured by somebody else.", nil
@@ -211,10 +214,15 @@ func (s *PayPal) readOrder(event makegood.Event, o order) (provider.Reading, err
 	case o.status() == orderCompleted:
 		return provider.Reading{}, notYet("PayPal says that the order is completed and shows no capture yet.")
 	case o.status() == orderVoided:
-		return provider.Reading{Facts: []makegood.Fact{s.expired(event, o.id(), extract.Moment(o.Get("update_time")))}}, nil
+		fact := s.expired(event, o.id(), extract.Moment(o.Get("update_time")))
+		fact.Synthetic = s.isSynthetic(o.Get("purchase_units.0.custom_id"))
+		return provider.Reading{Facts: []makegood.Fact{fact}}, nil
 	}
 	return provider.Reading{Note: noteOpen}, nil
 }
+
+// noteSynthetic is of an order that a watcher made, and somebody approved all the same.
+const noteSynthetic = "A watcher made the order to see whether it could be made; it is never captured, and PayPal gives the approval back."
 
 // noteOpen is of an order that waits for its buyer.
 const noteOpen = "The order is open; nothing is paid yet."
@@ -274,7 +282,8 @@ func (s *PayPal) paymentFact(event makegood.Event, p payment) (makegood.Fact, st
 		orderID = orderOf(p.capture)
 	}
 	f := makegood.Fact{Key: s.key(orderID), Kind: kind, ObjectID: p.id(), PaymentID: p.id(), Amount: amount,
-		Customer: p.order.customer(), OccurredAt: extract.Moment(p.capture.Get("create_time")), EventID: event.ID}
+		Customer: p.order.customer(), OccurredAt: extract.Moment(p.capture.Get("create_time")), EventID: event.ID,
+		Synthetic: s.isSynthetic(p.capture.Get("custom_id"), p.unit.Get("custom_id"))}
 	if kind == makegood.FactPaid && p.isOne {
 		f.Lines = s.linesOf(p.unit, p.capture, amount)
 	}

@@ -85,6 +85,9 @@ var (
 	_ provider.Checker     = (*PayPal)(nil)
 	_ provider.Transmitter = (*PayPal)(nil)
 	_ provider.Lister      = (*PayPal)(nil)
+
+	_ provider.EndpointChecker = (*PayPal)(nil)
+	_ provider.DeliveredLister = (*PayPal)(nil)
 )
 
 // webhook is an id that a delivery may be signed for.

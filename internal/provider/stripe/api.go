@@ -31,6 +31,7 @@ type call struct {
 	query          url.Values
 	form           url.Values
 	idempotencyKey string
+	asOwner        bool // asked as the account that owns the key, whatever account the source is for
 }
 
 // do makes the call and returns the answer's JSON object, or an error as Interpret promises it.
@@ -70,7 +71,7 @@ func (s *Stripe) request(ctx context.Context, c call) (*http.Request, error) {
 	if c.method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	if s.account != "" {
+	if s.account != "" && !c.asOwner {
 		req.Header.Set("Stripe-Account", s.account)
 	}
 	if c.idempotencyKey != "" {
@@ -86,8 +87,12 @@ func (s *Stripe) refusal(method string, resp *outbound.Response) error {
 		word(gjson.GetBytes(resp.Body, "error.type")), word(gjson.GetBytes(resp.Body, "error.code")), requestID(resp))
 	switch status := resp.Status; {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return makegood.Errorf(makegood.Unavailable,
+		refused := makegood.Errorf(makegood.Unavailable,
 			"Stripe refuses the API key of source %s: it is wrong, expired, of another mode, or lacks a permission (%s).", s.name, told)
+		if status == http.StatusForbidden {
+			return fmt.Errorf("%w: %w", provider.ErrNotAllowed, refused)
+		}
+		return refused
 	case status == http.StatusNotFound || status == http.StatusBadRequest && method == http.MethodGet && isMissing(resp):
 		return makegood.Errorf(makegood.NotFound, "Stripe does not know it (%s).", told)
 	case status == http.StatusTooManyRequests:

@@ -52,6 +52,9 @@ func checkRequest(r provider.CheckoutRequest) error {
 	return nil
 }
 
+// isSynthetic is the value of provider.SyntheticMark.
+const isSynthetic = "true"
+
 func (s *Stripe) checkoutForm(r provider.CheckoutRequest) url.Values {
 	price := r.Product.Price
 	unitAmount, quantity := strconv.FormatInt(price.Minor, 10), strconv.Itoa(r.Quantity)
@@ -73,6 +76,10 @@ func (s *Stripe) checkoutForm(r provider.CheckoutRequest) url.Values {
 		form.Set("line_items[0][price_data][currency]", price.Currency)
 		form.Set("line_items[0][price_data][unit_amount]", unitAmount)
 		form.Set("line_items[0][price_data][product_data][name]", r.Product.Name)
+	}
+	if r.Synthetic {
+		form.Set("metadata["+provider.SyntheticMark+"]", isSynthetic)
+		form.Set("payment_intent_data[metadata]["+provider.SyntheticMark+"]", isSynthetic)
 	}
 	if r.CancelURL == "" {
 		form.Del("cancel_url")

@@ -18,6 +18,8 @@ const (
 	eventPagesMax = 2000
 	// eventAgeMax is how far back Stripe lists events.
 	eventAgeMax = 30 * 24 * time.Hour
+	// endpointsMax caps the webhook endpoints that are looked through. Stripe allows 16 of an account (its page "Webhooks").
+	endpointsMax = 500
 	// refundsMax caps the refunds of one charge, each of which is a fact of one order (makegood.FactsMax).
 	refundsMax = 500
 	// invoiceLinesMax caps the lines of an invoice. Subscriptions have at most 20 items; the others are added by hand.

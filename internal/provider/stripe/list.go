@@ -16,7 +16,11 @@ import (
 // page asks for one page of a list, newest first, and whether there are more in the direction of paging. A page that
 // promises more and is empty is an error, because asking again would give it again, without end.
 func (s *Stripe) page(ctx context.Context, path string, query url.Values) (items []gjson.Result, more bool, err error) {
-	answer, err := s.do(ctx, call{method: http.MethodGet, path: path, query: query})
+	return s.pageOf(ctx, call{method: http.MethodGet, path: path, query: query})
+}
+
+func (s *Stripe) pageOf(ctx context.Context, c call) (items []gjson.Result, more bool, err error) {
+	answer, err := s.do(ctx, c)
 	if err != nil {
 		return nil, false, err
 	}

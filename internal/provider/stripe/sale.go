@@ -161,6 +161,7 @@ func (s *Stripe) reading(event makegood.Event, t session, v verdict) provider.Re
 		Amount:     amount,
 		Customer:   t.customer(),
 		Lines:      lines,
+		Synthetic:  t.metadata(provider.SyntheticMark) == isSynthetic,
 		OccurredAt: event.CreatedAt,
 		EventID:    event.ID,
 	}}}

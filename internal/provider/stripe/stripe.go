@@ -17,6 +17,7 @@
 //	Disputes            read    disputes that an event does not tell in full
 //	Invoices            read    renewals: since 2025-03-31.basil the payment of an invoice must be asked for
 //	Subscriptions       read    subscriptions that do not tell when they ended, and thin events
+//	Webhook Endpoints   read    to see that ours is there; nothing waits for it
 //
 // There is no SDK in it: stripe-go accepts an empty secret and future timestamps, and refuses events of other API versions.
 // It is an oracle in the tests.
@@ -92,6 +93,9 @@ var (
 	_ provider.Lister  = (*Stripe)(nil)
 	_ provider.Finder  = (*Stripe)(nil)
 	_ provider.Checker = (*Stripe)(nil)
+
+	_ provider.EndpointChecker = (*Stripe)(nil)
+	_ provider.DeliveredLister = (*Stripe)(nil)
 )
 
 // New makes a source, or names everything in the options that is wrong. It refuses to be without a webhook secret and to

@@ -18,10 +18,11 @@ import (
 
 const eventsPath = "/v1/events"
 
-// Undelivered yields the events since a time that at least one endpoint of the account has not taken, oldest first, each
-// as Stripe answers it (Stripe, "Process undelivered webhook events"). It reaches 30 days back, because Stripe lists no
-// older events. Events that Stripe will still repeat by itself are among them, and so are events that only somebody else's
-// endpoint has not taken: an event is known by its id, so that to take one twice does nothing.
+// Undelivered yields the events since a time that at least one endpoint of the account has not taken, of the types that
+// change an order, oldest first, each as Stripe answers it (Stripe, "Process undelivered webhook events"). It reaches 30
+// days back, because Stripe lists no older events. Events that Stripe will still repeat by itself are among them, and so
+// are events that only somebody else's endpoint has not taken: an event is known by its id, so that to take one twice does
+// nothing. What somebody else's endpoint does not take of other types is not ours.
 //
 // It stops at the first error. An event that is undelivered while it runs may be left to the next run.
 func (s *Stripe) Undelivered(ctx context.Context, since time.Time) iter.Seq2[[]byte, error] {
@@ -33,17 +34,23 @@ func (s *Stripe) Undelivered(ctx context.Context, since time.Time) iter.Seq2[[]b
 }
 
 // eachUndelivered pages from old to new: Stripe's lists are newest first, and ending_before turns them round, from an
-// event that is older than all that are wanted. yield says whether to go on.
+// event that is older than all that are wanted. Usually there is no more than a page, and no second call is needed. yield
+// says whether to go on.
 func (s *Stripe) eachUndelivered(ctx context.Context, since time.Time, yield func([]byte) bool) error {
 	from := max(since.Unix(), s.now().Add(-eventAgeMax).Unix())
 	wanted := url.Values{
-		"delivery_success": {"false"}, "created[gte]": {strconv.FormatInt(from, 10)}, "limit": {fmt.Sprint(eventPageSize)},
+		"delivery_success": {"false"}, "types[]": EventTypes(), "created[gte]": {strconv.FormatInt(from, 10)}, "limit": {fmt.Sprint(eventPageSize)},
 	}
-	items, anchor, err := s.oldest(ctx, wanted, from)
-	if err != nil || anchor == "" {
+	items, more, err := s.page(ctx, eventsPath, wanted)
+	if err != nil {
 		return err
 	}
-	more := true
+	anchor := ""
+	if more {
+		if items, anchor, err = s.oldest(ctx, wanted, from); err != nil || anchor == "" {
+			return err
+		}
+	}
 	for range eventPagesMax {
 		for _, item := range slices.Backward(items) {
 			if !yield(s.delivered(item)) {
@@ -89,6 +96,20 @@ func (s *Stripe) oldest(ctx context.Context, wanted url.Values, from int64) (ite
 		}
 	}
 	return items, firstID(items), nil
+}
+
+// Delivered returns the newest events since a time that every endpoint of the account has taken, of the types that we
+// read, as many as are on one page.
+func (s *Stripe) Delivered(ctx context.Context, since time.Time) ([][]byte, error) {
+	from := max(since.Unix(), s.now().Add(-eventAgeMax).Unix())
+	items, _, err := s.page(ctx, eventsPath, url.Values{
+		"delivery_success": {"true"}, "types[]": EventTypes(), "created[gte]": {strconv.FormatInt(from, 10)}, "limit": {fmt.Sprint(eventPageSize)},
+	})
+	bodies := make([][]byte, 0, len(items))
+	for _, item := range items {
+		bodies = append(bodies, s.delivered(item))
+	}
+	return bodies, err
 }
 
 // delivered is an event as a webhook would have brought it. When we ask in the name of a connected account, Stripe need

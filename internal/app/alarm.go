@@ -1,0 +1,264 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/api"
+	"github.com/makegood/makegood/internal/config"
+	"github.com/makegood/makegood/internal/inspect"
+	"github.com/makegood/makegood/internal/monitor"
+	"github.com/makegood/makegood/internal/notify"
+	"github.com/makegood/makegood/internal/probe"
+	"github.com/makegood/makegood/internal/secret"
+	"github.com/makegood/makegood/internal/store"
+	"github.com/makegood/makegood/internal/telemetry"
+	"github.com/makegood/makegood/internal/watch"
+	"github.com/makegood/makegood/internal/web"
+)
+
+// alarm is what looks, keeps the record and tells people: the same in server and watcher, each with its own.
+type alarm struct {
+	o       alarmOptions
+	desk    *watch.Desk
+	runner  *monitor.Runner
+	keeper  *watch.Timekeeper
+	links   notify.Links
+	machine *watch.Machine
+
+	wake    chan struct{} // for the desk
+	mu      sync.Mutex
+	teller  *notify.Teller
+	restart chan struct{} // the teller is another one
+}
+
+type alarmOptions struct {
+	store     *store.Store
+	telling   config.Telling
+	speaking  speaking
+	overrides []config.CheckOverride
+	network   []probe.Prober
+	random    io.Reader
+	log       *slog.Logger
+	metrics   *telemetry.Metrics
+}
+
+// linkKeyName is under which the database keeps what signs the links in messages.
+const linkKeyName = "link-key"
+
+// newAlarm builds the alarm. It looks at nothing before run.
+func newAlarm(ctx context.Context, o alarmOptions) (*alarm, error) {
+	a := &alarm{o: o, machine: watch.NewMachine(), wake: make(chan struct{}, 1), restart: make(chan struct{}, 1)}
+	key, err := o.store.HouseValue(ctx, linkKeyName, rand.Text)
+	if err != nil {
+		return nil, err
+	}
+	a.links = notify.Links{Base: o.speaking.publicURL, Key: secret.New(key)}
+	a.desk = watch.NewDesk(watch.Options{Store: o.store, Escalation: o.telling.Escalation, Channels: namesOf(o.telling.Channels),
+		Maintenance: silencesOf(o.telling.Maintenance), Now: o.speaking.now, NewID: a.newID, Log: o.log.With("component", "incidents")})
+	a.keeper = &watch.Timekeeper{Store: o.store, Clock: a.machine, Log: o.log.With("component", "clock")}
+	if a.teller, err = a.newTeller(o.telling, o.speaking); err != nil {
+		return nil, err
+	}
+	open, err := o.store.OpenIncidents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.runner = monitor.New(monitor.Options{Ledger: a.desk, Now: o.speaking.now, Log: o.log.With("component", "monitor"), Network: o.network,
+		Maintained: a.desk.IsMaintained, Open: looked(open), Metrics: o.metrics})
+	return a, nil
+}
+
+// told are the checks whose findings come from elsewhere than the runner, which must not clear them.
+var told = map[string]bool{"alert-channel-down": true, "configuration-refused": true, "smoke-failed": true, "panic": true}
+
+// looked are the keys of incidents that the runner found.
+func looked(keys []string) []string {
+	var list []string
+	for _, key := range keys {
+		if check, _, _ := strings.Cut(key, "/"); !told[check] {
+			list = append(list, key)
+		}
+	}
+	return list
+}
+
+func (a *alarm) newID(prefix string) string {
+	return makegood.NewID(prefix, a.o.speaking.now(), a.o.random)
+}
+
+func (a *alarm) newTeller(t config.Telling, s speaking) (*notify.Teller, error) {
+	channels, err := newChannels(t.Channels, s)
+	if err != nil {
+		return nil, err
+	}
+	return notify.NewTeller(notify.Options{Outbox: a.o.store, Channels: channels, Escalation: t.Escalation, Links: a.links, Now: s.now,
+		NewID: a.newID, Log: a.o.log.With("component", "notify"), Metrics: a.o.metrics, Ill: a.channelIs}), nil
+}
+
+// channelIs makes a broken channel an incident of its own: it is told over the others.
+func (a *alarm) channelIs(ctx context.Context, channel, trouble string) {
+	if trouble == "" {
+		a.cleared(ctx, makegood.FindingKey("alert-channel-down", channel), "it took a message")
+		return
+	}
+	a.found(ctx, "alert-channel-down", channel, trouble)
+}
+
+// found records what is found elsewhere than by a look. That it cannot be recorded is logged: the next word of it repeats
+// it, or the database's own check is red.
+func (a *alarm) found(ctx context.Context, code, subject, detail string) {
+	check, ok := inspect.Lookup(code, a.o.overrides)
+	if !ok {
+		return // switched off
+	}
+	f := makegood.Finding{Check: code, Subject: subject, Priority: check.Priority, Title: check.Title, Detail: detail, Means: check.Means, Since: a.o.speaking.now()}
+	if err := a.desk.Found(ctx, f); err != nil {
+		a.o.log.Error("a finding cannot be kept", "check", code, "subject", subject, "err", err)
+	}
+}
+
+func (a *alarm) cleared(ctx context.Context, key, why string) {
+	if err := a.desk.Cleared(ctx, key, why); err != nil {
+		a.o.log.Error("the end of a finding cannot be kept", "incident", key, "err", err)
+	}
+}
+
+// woken is told what the store committed; see store.Options.Wake.
+func (a *alarm) woken(what string) {
+	switch what {
+	case store.NoticesWoken:
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.teller != nil {
+			a.teller.Wake()
+		}
+	case store.IncidentsWoken:
+		select {
+		case a.wake <- struct{}{}:
+		default: // it will look anyway
+		}
+	}
+}
+
+// retell changes the channels and the escalation while it runs: the outbox stays as it is, and the new teller goes on.
+func (a *alarm) retell(t config.Telling, s speaking) error {
+	teller, err := a.newTeller(t, s)
+	if err != nil {
+		return err
+	}
+	a.desk.Retell(t.Escalation, namesOf(t.Channels), silencesOf(t.Maintenance))
+	a.mu.Lock()
+	a.teller = teller
+	a.mu.Unlock()
+	select {
+	case a.restart <- struct{}{}:
+	default: // one restart takes the newest
+	}
+	return nil
+}
+
+func (a *alarm) current() *notify.Teller {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.teller
+}
+
+// run looks, climbs and tells until ctx ends, and returns when all of it has stopped.
+func (a *alarm) run(ctx context.Context) {
+	var all sync.WaitGroup
+	all.Go(func() { a.runner.Run(ctx) })
+	all.Go(func() { a.desk.Run(ctx, a.wake, a.keeper) })
+	all.Go(func() { a.tell(ctx) })
+	all.Wait()
+}
+
+// tell runs the teller, and the next one when there is another.
+func (a *alarm) tell(ctx context.Context) {
+	for ctx.Err() == nil {
+		telling, stop := context.WithCancel(ctx)
+		var one sync.WaitGroup
+		one.Go(func() { a.current().Run(telling) })
+		select {
+		case <-ctx.Done():
+		case <-a.restart:
+		}
+		stop()
+		one.Wait()
+	}
+}
+
+// own is how this process speaks of itself to the other side.
+func (a *alarm) own(ctx context.Context) makegood.PeerBeat {
+	var b makegood.PeerBeat
+	_, b.Boot = a.machine.Machine()
+	now := a.o.speaking.now()
+	var err error
+	if b.UnsentSince, err = a.o.store.OldestUnsent(ctx, now); err != nil {
+		b.Ill = "its database cannot be read"
+		return b
+	}
+	open, err := a.o.store.OpenIncidents(ctx)
+	if err != nil {
+		b.Ill = "its database cannot be read"
+		return b
+	}
+	b.Incidents = len(open)
+	if blind, since := a.runner.IsBlind(); blind {
+		b.Blind = true
+		b.Ill = "it cannot see the network since " + since.UTC().Format(time.TimeOnly)
+	}
+	return b
+}
+
+// named makes a monitor of a check in the table, unless it is switched off.
+func (a *alarm) named(code, subject string, p probe.Prober, local bool) []monitor.Monitor {
+	check, ok := inspect.Lookup(code, a.o.overrides)
+	if !ok {
+		return nil
+	}
+	return []monitor.Monitor{{Check: check, Subject: subject, Prober: p, Local: local, Timeout: monitor.DefaultTimeout}}
+}
+
+// refusals counts what somebody should not have tried, by door.
+func refusals(m *telemetry.Metrics) *telemetry.CounterVec {
+	return m.Counter("alarm_refusals_total", "Forged, repeated or ended beats, links, reports and call-backs.", "door")
+}
+
+// page is what the links in messages lead to.
+func (a *alarm) page(s *store.Store, log *slog.Logger, refused *telemetry.CounterVec) *web.Acknowledge {
+	return &web.Acknowledge{Pages: web.NewPages(log), Links: a.links, Now: a.o.speaking.now, Refused: refused, Incidents: s, Act: a.desk.AcknowledgeMessage}
+}
+
+func serverSpeaking(c *config.Config, now func() time.Time) speaking {
+	s := speaking{name: c.Node, publicURL: c.PublicURL, mail: c.Telling.Mail, allowPrivate: c.Outbound.AllowPrivate, now: now}
+	if s.mail == nil {
+		s.mail = &c.Mail
+	}
+	return s
+}
+
+// openAlarm builds the server's alarm: it looks at its own books, its providers and its watcher.
+func (a *App) openAlarm(ctx context.Context, c *config.Config, h *furniture, arrivals inspect.Intake, o Options) (*api.Incidents, error) {
+	var err error
+	if a.alarm, err = newAlarm(ctx, alarmOptions{store: a.Store, telling: c.Telling, speaking: serverSpeaking(c, o.Now), overrides: c.Checks,
+		random: o.Random, log: o.Log, metrics: a.Metrics}); err != nil {
+		return nil, err
+	}
+	var hearing *watch.Hearing
+	if !c.Watcher.Secret.Empty() {
+		hearing = &watch.Hearing{Secret: c.Watcher.Secret, Store: a.Store, Own: a.alarm.own, Now: o.Now, Host: a.alarm.machine.Host(), Silent: c.Watcher.Silent}
+	}
+	return a.incidents(c, hearing), a.alarm.runner.Replace(inspections(c, h, arrivals, a.alarm, hearing, o))
+}
+
+func (a *App) incidents(c *config.Config, hearing *watch.Hearing) *api.Incidents {
+	return &api.Incidents{Desk: a.alarm.desk, Hearing: hearing, Phones: phonesOf(c.Channels), PublicURL: c.PublicURL, Refused: refusals(a.Metrics),
+		TestChannel: func(ctx context.Context, channel string) (string, error) { return a.alarm.current().Test(ctx, channel) }}
+}

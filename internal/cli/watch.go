@@ -1,0 +1,286 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/app"
+	"github.com/makegood/makegood/internal/config"
+	"github.com/makegood/makegood/internal/monitor"
+	"github.com/makegood/makegood/internal/smoke"
+)
+
+// defaultWatchConfig is the watcher's configuration file when none is named.
+const defaultWatchConfig = "watch.yaml"
+
+// watching is the flag of every command that is about a watcher only.
+type watching struct {
+	File string `name:"watcher" short:"w" default:"watch.yaml" help:"The watcher's configuration file, watch.yaml by default ($$MAKEGOOD_WATCH_CONFIG)." placeholder:"FILE" env:"MAKEGOOD_WATCH_CONFIG"`
+}
+
+func (s *surroundings) loadWatch(path string) (*config.Watch, error) {
+	s.config = path // what is wrong is told of this file
+	return config.LoadWatch(path, s.lookup, app.WatchRules())
+}
+
+type watchCommand struct {
+	watching
+	Once  bool `help:"Look at everything once, tell whom it has to, and end: 0 when all is well, 1 when something is not. For cron and runners of CI; better is a process that always runs."`
+	Check bool `help:"Check the configuration and end."`
+	Init  bool `help:"Write a commented configuration to start from."`
+	JSON  bool `help:"With --once: print JSON, for programs."`
+}
+
+// Run watches until it is told to stop.
+func (c watchCommand) Run(s *surroundings) error {
+	if c.Init {
+		return c.init(s)
+	}
+	conf, err := s.loadWatch(c.File)
+	if err != nil {
+		return err
+	}
+	log, err := s.logger(conf.Log)
+	if err != nil {
+		return err
+	}
+	if c.Check {
+		return c.check(s, conf)
+	}
+	file := app.WatchPath{Path: c.File, Load: func() (*config.Watch, error) { return config.LoadWatch(c.File, s.lookup, app.WatchRules()) }}
+	if c.Once {
+		return c.once(s, conf, file)
+	}
+	w, err := app.NewWatcher(s.ctx, conf, file, app.Options{Log: log, Notify: supervisor(s.lookup)})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "makegood watches %s from %s. Stop it with Ctrl-C.\n", count(len(conf.Monitors), "monitor"), w.Addr())
+	if err := w.Run(s.ctx); err != nil {
+		return err
+	}
+	fmt.Fprintln(s.out, "makegood has stopped watching; what was not told is told after the next start.")
+	return nil
+}
+
+func (c watchCommand) init(s *surroundings) error {
+	if err := writeNew(c.File, config.StarterWatch()); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "Wrote %s. Fill it in, then: makegood watch --check, and makegood watch\n", c.File)
+	return nil
+}
+
+func (c watchCommand) check(s *surroundings, conf *config.Watch) error {
+	fmt.Fprintf(s.out, "%s is good: %s, %s, %s.\n", c.File, count(len(conf.Monitors), "monitor"), count(len(conf.Checkout), "synthetic checkout"),
+		count(len(conf.Channels), "channel"))
+	return nil
+}
+
+// once makes one round. It has a port of its own, so that a watcher that runs beside it does not matter to it.
+func (c watchCommand) once(s *surroundings, conf *config.Watch, file app.WatchPath) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	log, err := s.logger(config.Log{Level: "warn", Format: conf.Log.Format})
+	if err != nil {
+		return err
+	}
+	w, err := app.NewWatcher(s.ctx, conf, file, app.Options{Log: log, Listener: listener})
+	if err != nil {
+		return err
+	}
+	statuses, err := w.Once(s.ctx)
+	if c.JSON {
+		err = errors.Join(err, s.printJSON(statuses))
+	} else {
+		printStatuses(s, statuses)
+	}
+	if err != nil {
+		return err
+	}
+	return redOnes(statuses)
+}
+
+func printStatuses(s *surroundings, statuses []monitor.Status) {
+	w := table(s.out)
+	fmt.Fprintln(w, "WHAT\tSTATE\tTOOK\tTROUBLE")
+	for _, m := range statuses {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", oneLine(m.Key), m.State, short(m.Took), or(firstOf(oneLine(m.Trouble), 120), "-"))
+	}
+	w.Flush()
+}
+
+func redOnes(statuses []monitor.Status) error {
+	red := 0
+	for _, m := range statuses {
+		if m.State != monitor.Up {
+			red++
+		}
+	}
+	if red == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s of %d not well", map[bool]string{true: "1 is", false: fmt.Sprintf("%d are", red)}[red == 1], len(statuses))
+}
+
+type smokeCommand struct {
+	URL      string        `required:"" help:"The deployment to walk through, for example https://shop.example.com."`
+	File     string        `help:"The file with the walk: its smoke section. Without one, the front page, /livez and /api/health are asked." placeholder:"FILE" name:"watcher" short:"w" env:"MAKEGOOD_WATCH_CONFIG"`
+	Page     []string      `help:"A page or path that must answer, besides those of the file; may be repeated." placeholder:"PATH" sep:"none"`
+	Click    string        `help:"The page with the buy button." placeholder:"PATH"`
+	Button   string        `help:"A pattern of what the button links to, posts to, or of its data-product." placeholder:"PATTERN"`
+	Checkout []string      `help:"The beginning of an address at which customers may pay; may be repeated." placeholder:"URL" sep:"none"`
+	Timeout  time.Duration `help:"How long each step may take." default:"10s"`
+	JSON     bool          `help:"Print JSON, for programs."`
+}
+
+// Run walks through a deployment and says what a visitor would meet.
+func (c smokeCommand) Run(s *surroundings) error {
+	test, conf, err := c.test(s)
+	if err != nil {
+		return err
+	}
+	walk, err := app.SmokeTest(test, conf, time.Now)
+	if err != nil {
+		return err
+	}
+	var report func(smoke.Step)
+	if !c.JSON {
+		report = func(step smoke.Step) {
+			word := "ok  "
+			if !step.OK {
+				word = "FAIL"
+			}
+			fmt.Fprintf(s.out, "%s  %-40s %8s  %s\n", word, oneLine(step.Name), short(step.Took), oneLine(step.Trouble))
+		}
+	}
+	r := smoke.Run(s.ctx, walk, report)
+	if c.JSON {
+		if err := s.printJSON(r); err != nil {
+			return err
+		}
+	}
+	failed := 0
+	for _, step := range r.Steps {
+		if !step.OK {
+			failed++
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %s failed. What to do: makegood runbook smoke-failed", failed, count(len(r.Steps), "step"))
+	}
+	if !c.JSON {
+		fmt.Fprintf(s.out, "All %s passed in %s.\n", count(len(r.Steps), "step"), short(r.Took))
+	}
+	return nil
+}
+
+func (c smokeCommand) test(s *surroundings) (config.SmokeTest, *config.Watch, error) {
+	var test config.SmokeTest
+	var conf *config.Watch
+	if c.File != "" {
+		var err error
+		if conf, err = s.loadWatch(c.File); err != nil {
+			return test, nil, err
+		}
+		if conf.Smoke != nil {
+			test = *conf.Smoke
+		}
+	}
+	if u, err := url.Parse(c.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return test, nil, makegood.Errorf(makegood.Invalid, "--url must be an address such as https://shop.example.com.")
+	}
+	test.URL = strings.TrimSuffix(c.URL, "/")
+	if c.Click != "" {
+		test.Click = c.Click
+	}
+	if c.Button != "" {
+		test.Button = c.Button
+	}
+	test.Checkout = append(test.Checkout, c.Checkout...)
+	for _, path := range c.Page {
+		test.Pages = append(test.Pages, config.SmokePage{Path: path, Conditions: []string{"[STATUS] == 200"}})
+	}
+	if len(test.Pages) == 0 {
+		test.Pages = []config.SmokePage{{Path: "/livez", Conditions: []string{"[STATUS] == 200"}},
+			{Path: "/api/health", Conditions: []string{"[STATUS] == 200", "[BODY].status == healthy"}}}
+	}
+	for _, p := range test.Pages {
+		if !strings.HasPrefix(p.Path, "/") {
+			return test, nil, makegood.Errorf(makegood.Invalid, "A page is a path that begins with a slash, such as /products.")
+		}
+	}
+	if test.Timeout == 0 || c.Timeout != 10*time.Second {
+		test.Timeout = c.Timeout
+	}
+	return test, conf, nil
+}
+
+type beatCommand struct {
+	Name string `arg:"" help:"The heartbeat's name in the watcher's configuration."`
+	Kind string `arg:"" optional:"" enum:"success,start,fail" default:"success" help:"What to report: ${enum}."`
+	Note string `help:"What to write down with a failure, for example the exit code."`
+	URL  string `help:"The watcher's address, when it is not the public_url or listen address of the file." placeholder:"URL"`
+	watching
+}
+
+// Run reports once. It is for cron jobs and backups on a machine that has the watcher's file; others ask the plain address.
+func (c beatCommand) Run(s *surroundings) error {
+	conf, err := s.loadWatch(c.File)
+	if err != nil {
+		return err
+	}
+	for _, m := range conf.Monitors {
+		if m.Name != c.Name || m.Heartbeat == nil {
+			continue
+		}
+		base := c.URL
+		if base == "" {
+			base = conf.PublicURL
+		}
+		if base == "" {
+			base = "http://" + conf.Listen
+		}
+		return c.report(s, strings.TrimSuffix(base, "/")+"/beat/"+url.PathEscape(m.Heartbeat.Token.Reveal())+beatPath(c.Kind))
+	}
+	return makegood.Errorf(makegood.NotFound, "%s has no heartbeat monitor named %s.", c.File, oneLine(c.Name))
+}
+
+func beatPath(kind string) string {
+	if kind == "success" {
+		return ""
+	}
+	return "/" + kind
+}
+
+// beatTimeout is how long a job waits to be heard.
+const beatTimeout = 10 * time.Second
+
+func (c beatCommand) report(s *surroundings, address string) error {
+	req, err := http.NewRequestWithContext(s.ctx, http.MethodPost, address, strings.NewReader(c.Note))
+	if err != nil {
+		return errors.New("the watcher's address cannot be used") // its text would have the token
+	}
+	resp, err := (&http.Client{Timeout: beatTimeout}).Do(req)
+	if err != nil {
+		var trouble *url.Error
+		if errors.As(err, &trouble) {
+			err = trouble.Err
+		}
+		return fmt.Errorf("the watcher was not reached: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the watcher answered with status %d", resp.StatusCode)
+	}
+	fmt.Fprintf(s.out, "%s: %s reported.\n", oneLine(c.Name), c.Kind)
+	return nil
+}

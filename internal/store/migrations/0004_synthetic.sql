@@ -1,0 +1,7 @@
+-- Orders of synthetic checkouts: a watcher made the session, nobody bought. They stand in no listing of customers.
+
+ALTER TABLE orders ADD COLUMN synthetic BOOLEAN NOT NULL DEFAULT FALSE;
+ALTER TABLE facts ADD COLUMN synthetic BOOLEAN NOT NULL DEFAULT FALSE;
+
+-- A watcher makes hundreds a day; a listing of a small shop would read them all to find its customers between them.
+CREATE INDEX orders_of_customers ON orders (id) WHERE synthetic = FALSE;
