@@ -46,6 +46,7 @@ func (w *Watcher) monitors(ctx context.Context, c *config.Watch) ([]monitor.Moni
 		}
 		for _, m := range w.alarm.named("checkout-broken", k.Product, made, false) {
 			m.Check.Every, m.Timeout = k.Every, checkoutTimeout
+			m.DependsOn = []string{"server-silent"} // of a server that is down nobody need be told twice
 			all = append(all, m)
 		}
 	}
@@ -59,6 +60,29 @@ func (w *Watcher) monitors(ctx context.Context, c *config.Watch) ([]monitor.Moni
 		all = append(all, w.alarm.named("alerts-unsent", "", w.beating.Worry(), true)...)
 	}
 	return all, nil
+}
+
+// CheckWatch builds the parts of a watcher's configuration and throws them away: what only their packages can judge is told
+// before a start.
+func CheckWatch(c *config.Watch) error {
+	var errs []error
+	for _, m := range c.Monitors {
+		if _, err := newMonitor(m, c, nil, nil, time.Now); err != nil {
+			errs = append(errs, fmt.Errorf("monitor %s: %w", m.Name, err))
+		}
+	}
+	for _, k := range c.Checkout {
+		if _, err := newCheckout(k, c, time.Now); err != nil {
+			errs = append(errs, fmt.Errorf("checkout of %s: %w", k.Product, err))
+		}
+	}
+	if c.Smoke != nil {
+		_, err := SmokeTest(*c.Smoke, c, time.Now)
+		errs = append(errs, err)
+	}
+	_, networkErr := networkProbes(c.Network, time.Now)
+	_, channelsErr := newChannels(c.Channels, speakingOf(c, time.Now))
+	return errors.Join(append(errs, networkErr, channelsErr)...)
 }
 
 // checkoutTimeout is for one synthetic checkout with its end.

@@ -13,6 +13,7 @@ import (
 	"github.com/makegood/makegood/internal/api"
 	"github.com/makegood/makegood/internal/config"
 	"github.com/makegood/makegood/internal/fulfill"
+	"github.com/makegood/makegood/internal/inspect"
 	"github.com/makegood/makegood/internal/intake"
 	"github.com/makegood/makegood/internal/interpret"
 	"github.com/makegood/makegood/internal/mail"
@@ -24,6 +25,7 @@ import (
 	"github.com/makegood/makegood/internal/secret"
 	"github.com/makegood/makegood/internal/store"
 	"github.com/makegood/makegood/internal/telemetry"
+	"github.com/makegood/makegood/internal/watch"
 )
 
 // newSources is the table of providers.
@@ -81,7 +83,8 @@ func Check(c *config.Config) error {
 	if err == nil {
 		_, err = newEffects(c, sender, time.Now, nil)
 	}
-	return errors.Join(sourcesErr, err)
+	_, channelsErr := newChannels(c.Channels, serverSpeaking(c, time.Now))
+	return errors.Join(sourcesErr, err, channelsErr, inspect.CheckOverrides(c.Checks))
 }
 
 func dated(secrets []config.DatedSecret) []provider.Secret {
@@ -183,7 +186,7 @@ func isLive(c *config.Config) bool {
 }
 
 // newChecks is the table of what health looks at. Backups and the watcher are told as not configured until they are.
-func newChecks(c *config.Config, s *store.Store, sources map[string]provider.Source, sender mail.Sender, arrivals *intake.Intake) []api.Check {
+func newChecks(c *config.Config, s *store.Store, sources map[string]provider.Source, sender mail.Sender, arrivals *intake.Intake, hearing *watch.Hearing) []api.Check {
 	absent := func(context.Context) error { return api.ErrNotConfigured }
 	checks := []api.Check{
 		{Name: "database", Critical: true, Look: s.Ping},
@@ -192,7 +195,7 @@ func newChecks(c *config.Config, s *store.Store, sources map[string]provider.Sou
 		{Name: "secrets", Critical: true, Look: func(context.Context) error { return secretsPresent(c) }},
 		{Name: "webhooks", Look: func(context.Context) error { return noLoop(arrivals) }},
 		{Name: "backup", Look: absent},
-		{Name: "watcher", Look: absent},
+		{Name: "watcher", Look: func(ctx context.Context) error { return watcherHeard(ctx, hearing) }},
 	}
 	for name, source := range sources {
 		if checker, ok := source.(provider.Checker); ok {
@@ -200,6 +203,20 @@ func newChecks(c *config.Config, s *store.Store, sources map[string]provider.Sou
 		}
 	}
 	return checks
+}
+
+// watcherHeard is whether the watcher was heard lately.
+func watcherHeard(ctx context.Context, hearing *watch.Hearing) error {
+	if hearing == nil {
+		return api.ErrNotConfigured
+	}
+	switch s := hearing.Silence().Look(ctx); {
+	case s.Unknown:
+		return errors.New("nothing can be said of the watcher: the database does not answer")
+	case s.Trouble != "":
+		return errors.New(s.Trouble)
+	}
+	return nil
 }
 
 func noLoop(arrivals *intake.Intake) error {

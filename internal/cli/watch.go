@@ -78,6 +78,9 @@ func (c watchCommand) init(s *surroundings) error {
 }
 
 func (c watchCommand) check(s *surroundings, conf *config.Watch) error {
+	if err := app.CheckWatch(conf); err != nil {
+		return err
+	}
 	fmt.Fprintf(s.out, "%s is good: %s, %s, %s.\n", c.File, count(len(conf.Monitors), "monitor"), count(len(conf.Checkout), "synthetic checkout"),
 		count(len(conf.Channels), "channel"))
 	return nil

@@ -23,8 +23,8 @@ type PagerDutyOptions struct {
 }
 
 // PagerDuty raises and resolves alerts by the Events API v2
-// (https://developer.pagerduty.com/docs/events-api-v2-overview). The ID of a message is its dedup_key: a repetition is
-// another line of the same alert. An alert is resolved when no incident of its message is open.
+// (https://developer.pagerduty.com/docs/events-api-v2-overview). The dedup_key is the first incident of the message: a
+// repetition is another line of the same alert. An alert is resolved when no incident of its message is open.
 type PagerDuty struct {
 	service
 	key    secret.Value
@@ -79,13 +79,13 @@ const pagerdutyTime = "2006-01-02T15:04:05.000Z07:00"
 // Send raises an alert, or resolves those that are over. A word of the end of which nothing is left to resolve needs no
 // call.
 func (p *PagerDuty) Send(ctx context.Context, m Message) (Receipt, error) {
-	if err := each(resolvable(m.Earlier), func(e Earlier) error { return p.resolve(ctx, m, e.MessageID) }); err != nil {
+	if err := each(resolvable(m), func(e Earlier) error { return p.resolve(ctx, m, e.RemoteID) }); err != nil {
 		return Receipt{}, undoubted(err)
 	}
 	if m.Kind == makegood.NoticeResolved {
-		return Receipt{RemoteID: m.ID}, nil
+		return Receipt{RemoteID: pagerdutyAlert(m)}, nil
 	}
-	event := pagerdutyEvent{Action: "trigger", DedupKey: m.ID, Client: "Makegood", ClientURL: m.Link, Payload: &pagerdutyPayload{
+	event := pagerdutyEvent{Action: "trigger", DedupKey: pagerdutyAlert(m), Client: "Makegood", ClientURL: m.Link, Payload: &pagerdutyPayload{
 		Summary: cut(m.Title, pagerdutySummaryMax), Source: p.source, Severity: pagerdutySeverities[m.Priority],
 		Timestamp: m.At.UTC().Format(pagerdutyTime), Details: map[string]string{"body": cut(m.Body, pagerdutyBodyMax), "incidents": strings.Join(m.Incidents, " ")}}}
 	if m.AckLink != "" {
@@ -94,16 +94,32 @@ func (p *PagerDuty) Send(ctx context.Context, m Message) (Receipt, error) {
 	if m.Link != "" {
 		event.Links = append(event.Links, pagerdutyLink{m.Link, "Incident at Makegood"})
 	}
-	return Receipt{RemoteID: m.ID}, p.enqueue(ctx, "/v2/enqueue", event)
+	return Receipt{RemoteID: pagerdutyAlert(m)}, p.enqueue(ctx, "/v2/enqueue", event)
 }
 
-// resolvable lists what is over; a message is known by our own ID, so it needs no RemoteID.
-func resolvable(earlier []Earlier) []Earlier {
-	byID := make([]Earlier, len(earlier))
-	for i, e := range earlier {
-		byID[i] = Earlier{MessageID: e.MessageID, RemoteID: e.MessageID, Open: e.Open}
+// pagerdutyAlert is the dedup_key of a message: that of its first incident, so that a reminder of the same incident is
+// another line of the same alert and not another alert. It is the RemoteID.
+func pagerdutyAlert(m Message) string {
+	if len(m.Incidents) > 0 {
+		return m.Incidents[0]
 	}
-	return ended(byID, closedMax)
+	return m.ID
+}
+
+// resolvable lists the alerts that are over. A message of which nobody knows whether it was taken has no RemoteID; its alert
+// can only be that of one of the incidents that end now, and resolving one that is not there does nothing.
+func resolvable(m Message) []Earlier {
+	var all []Earlier
+	for _, e := range m.Earlier {
+		if e.RemoteID != "" {
+			all = append(all, e)
+			continue
+		}
+		for _, incident := range m.Incidents {
+			all = append(all, Earlier{MessageID: e.MessageID, RemoteID: incident, Open: e.Open})
+		}
+	}
+	return ended(all, closedMax)
 }
 
 // resolve resolves an alert once. What it remembers matters when there are more alerts than PagerDuty takes in a minute:

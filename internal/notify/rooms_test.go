@@ -298,23 +298,25 @@ func TestPagerDuty(t *testing.T) {
 	c := over(t, "pagerduty", p)
 	for i, priority := range makegood.Priorities() {
 		m := alarm("msg" + string(priority))
-		m.Priority = priority
+		m.Priority, m.Incidents = priority, []string{"inc" + string(priority), "inc9"}
+		mustSend(t, c, m)
+		m.ID += "again" // a reminder is another line of the same alert
 		mustSend(t, c, m)
 		a := p.Alerts()[i]
-		if want := []string{"critical", "error", "warning", "info"}[i]; a.Severity != want || a.DedupKey != m.ID || len(a.Links) != 2 {
-			t.Errorf("alert = %+v, want severity %s, the id as key and two links", a, want)
+		if want := []string{"critical", "error", "warning", "info"}[i]; a.Severity != want || a.DedupKey != m.Incidents[0] || len(p.Alerts()) != i+1 || len(a.Links) != 2 {
+			t.Errorf("alert = %+v, want severity %s, the first incident as key and two links", a, want)
 		}
 	}
 	calls := p.Calls()
 	mustSend(t, c, end("msg9"))
-	mustSend(t, c, end("msg9", notify.Earlier{MessageID: "msgP0", Open: 1}))
+	mustSend(t, c, end("msg9", notify.Earlier{MessageID: "msgP0", RemoteID: "incP0", Open: 1}))
 	if p.Calls() != calls {
 		t.Errorf("%d calls to resolve nothing, want none", p.Calls()-calls)
 	}
 	// More than PagerDuty takes at once: the repetition goes on where it ended.
 	var earlier []notify.Earlier
 	for _, a := range p.Alerts() {
-		earlier = append(earlier, notify.Earlier{MessageID: a.DedupKey})
+		earlier = append(earlier, notify.Earlier{MessageID: "of " + a.DedupKey, RemoteID: a.DedupKey})
 	}
 	var left atomic.Int64
 	p.SetFaults(simulate.AlertFaults{Fail: func(*http.Request) int {

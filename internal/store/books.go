@@ -20,7 +20,7 @@ const owedSince = `
 		WHERE steps.order_id = orders.id AND (steps.state = 'owed' OR steps.state = 'failed')) END`
 
 // OrdersOwed lists the orders that are paid for and entitled to their goods, and have not got them although the goods were
-// due before a time: oldest first, at most makegood.ListMax. Of an order it reads its id, its key, where it stands, and as
+// due before a time, and the synthetic ones for which somebody has paid all the same: oldest first, at most makegood.ListMax. Of an order it reads its id, its key, where it stands, and as
 // PaidAt the time at which its goods became due.
 func (s *Store) OrdersOwed(ctx context.Context, before time.Time) ([]makegood.Order, error) {
 	var owed []makegood.Order
@@ -38,7 +38,11 @@ func (s *Store) OrdersOwed(ctx context.Context, before time.Time) ([]makegood.Or
 			FROM (
 				SELECT id, source, account, live, session_id, payment, entitlement, fulfillment, reason, `+owedSince+` AS since
 				FROM orders
-				WHERE entitlement = 'active' AND fulfillment <> 'fulfilled' AND paid_at > 0 AND paid_at < $1) AS owed
+				WHERE entitlement = 'active' AND fulfillment <> 'fulfilled' AND paid_at > 0 AND paid_at < $1
+				UNION ALL
+				SELECT id, source, account, live, session_id, payment, entitlement, fulfillment, reason, paid_at AS since
+				FROM orders
+				WHERE synthetic AND fulfillment = 'stuck' AND paid_at < $1) AS owed
 			WHERE since < $1
 			ORDER BY since, id
 			LIMIT `+fmt.Sprint(makegood.ListMax), micros(before))
