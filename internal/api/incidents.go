@@ -144,11 +144,11 @@ func (i *Incidents) HearBeat(w http.ResponseWriter, r *http.Request) error {
 const noteMax = 1000
 
 // Report answers /beat/{token}, /beat/{token}/start and /beat/{token}/fail by GET, HEAD and POST, so that whatever a cron
-// job has at hand will do. What it posts is kept beside a failure.
-func (i *Incidents) Report(w http.ResponseWriter, r *http.Request) error {
+// job has at hand will do. What it posts is kept beside a failure. It returns whose report it was.
+func (i *Incidents) Report(w http.ResponseWriter, r *http.Request) (name string, err error) {
 	name, known := i.beatOf(r.PathValue("token"))
 	if !known {
-		return i.refused("heartbeat", makegood.Errorf(makegood.NotFound, "Nothing is expected to report under this address."))
+		return "", i.refused("heartbeat", makegood.Errorf(makegood.NotFound, "Nothing is expected to report under this address."))
 	}
 	kind := makegood.BeatSuccess
 	switch r.PathValue("kind") {
@@ -158,17 +158,17 @@ func (i *Incidents) Report(w http.ResponseWriter, r *http.Request) error {
 	case "fail":
 		kind = makegood.BeatFail
 	default:
-		return makegood.Errorf(makegood.NotFound, "A report is a success without more, or start, or fail.")
+		return "", makegood.Errorf(makegood.NotFound, "A report is a success without more, or start, or fail.")
 	}
 	said, err := io.ReadAll(io.LimitReader(r.Body, noteMax))
 	if err != nil {
-		return makegood.Wrap(err, makegood.Invalid, "The report cannot be read.")
+		return "", makegood.Wrap(err, makegood.Invalid, "The report cannot be read.")
 	}
 	if err := i.KeepBeat(r.Context(), name, kind, string(said)); err != nil {
-		return err
+		return "", err
 	}
 	_, err = fmt.Fprintln(w, "heard")
-	return err
+	return name, err
 }
 
 // beatOf finds a token without telling by its time how much of a guess is right: what is compared is hashed.

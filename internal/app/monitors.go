@@ -53,6 +53,8 @@ func (w *Watcher) monitors(ctx context.Context, c *config.Watch) ([]monitor.Moni
 	if c.Server != nil && w.beating != nil {
 		for _, m := range w.alarm.named("server-silent", "", w.beating, false) {
 			m.Check.Every = c.Server.Every
+			// So many looks in a row, the first after a beat that was answered, make up the silence.
+			m.Check.Failures = 1 + max(1, int((c.Server.Silent-c.Server.Every)/m.Check.Again))
 			all = append(all, m)
 		}
 		all = append(all, w.alarm.named("watcher-not-independent", "", w.beating.Company(), true)...)
@@ -100,6 +102,10 @@ func newMonitor(m config.Monitor, c *config.Watch, s *store.Store, a *alarm, now
 	made := monitor.Monitor{Subject: m.Name, Prober: prober, Timeout: m.Timeout, Local: m.Heartbeat != nil || m.Disk != "",
 		Check: makegood.Check{Code: MonitorCheck, Title: title, Means: m.Means, Priority: m.Priority, Every: m.Every, Again: m.Again,
 			Failures: m.Failures, Successes: m.Successes}}
+	if m.Heartbeat != nil { // what is late is late: there is nothing to look at again
+		d := monitor.HeartbeatDefaults()
+		made.Check.Every, made.Check.Again, made.Check.Failures, made.Check.Successes = d.Every, d.Again, d.Failures, d.Successes
+	}
 	for _, name := range m.DependsOn {
 		made.DependsOn = append(made.DependsOn, makegood.FindingKey(MonitorCheck, name))
 	}

@@ -457,7 +457,13 @@ func (w *Watcher) pullTrigger(rw http.ResponseWriter, r *http.Request) error {
 
 // report takes reports under the tokens of the configuration that is in force now.
 func (w *Watcher) report(rw http.ResponseWriter, r *http.Request) error {
-	return w.incidents(w.current()).Report(rw, r)
+	name, err := w.incidents(w.current()).Report(rw, r)
+	if err == nil { // so that it is seen at once, and not at the next look
+		if _, err := w.alarm.runner.LookNow(r.Context(), makegood.FindingKey(MonitorCheck, name)); err != nil {
+			w.log.Debug("a heartbeat was not looked at", "monitor", name, "err", err)
+		}
+	}
+	return err
 }
 
 func (w *Watcher) answerLook(rw http.ResponseWriter, r *http.Request) error {

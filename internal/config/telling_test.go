@@ -105,8 +105,8 @@ errors: {dsn: env:SENTRY_DSN}
 	if diff := cmp.Diff(want, got.Telling); diff != "" {
 		t.Errorf("Telling (-want +got):\n%s", diff)
 	}
-	if got.Watcher.Silent != 45*time.Second || got.Errors.Environment != "production" {
-		t.Errorf("Watcher, Errors = %+v, %+v, want 45s and production", got.Watcher, got.Errors)
+	if got.Watcher.Silent != 30*time.Second || got.Errors.Environment != "production" {
+		t.Errorf("Watcher, Errors = %+v, %+v, want 30s and production", got.Watcher, got.Errors)
 	}
 }
 

@@ -177,7 +177,7 @@ func watcherKeys() []key {
 			meaning: "The watcher that runs on another machine and exchanges beats with this server; docs/watcher.md says how."},
 		{path: "watcher.secret", kind: secretRef, must: "beats are signed with it", example: "env:WATCH_SECRET", start: "env:WATCH_SECRET", off: true,
 			meaning: "The secret that both share, server.secret in the watcher's file: at least 32 bytes drawn at random, for example by openssl rand -hex 32."},
-		{path: "watcher.silent_after", kind: span, fallback: "45s", shortest: time.Second, longest: time.Hour, unit: "duration", example: "2m", off: true,
+		{path: "watcher.silent_after", kind: span, fallback: "30s", shortest: time.Second, longest: time.Hour, unit: "duration", example: "2m", off: true,
 			meaning: "After how long without a beat the watcher is taken for dead, and people are told by the server."},
 	}
 }

@@ -61,7 +61,7 @@ func watchKeys() []key {
 			meaning: "The secret that both share, watcher.secret in the server's file: at least 32 bytes drawn at random, for example by openssl rand -hex 32."},
 		{path: "server.every", kind: span, fallback: "10s", shortest: 100 * time.Millisecond, longest: 10 * time.Minute, unit: "duration", example: "5s",
 			meaning: "The time between two beats."},
-		{path: "server.silent_after", kind: span, fallback: "30s", shortest: 200 * time.Millisecond, longest: time.Hour, unit: "duration", example: "1m",
+		{path: "server.silent_after", kind: span, fallback: "20s", shortest: 200 * time.Millisecond, longest: time.Hour, unit: "duration", example: "1m",
 			meaning: "After how long without an answer the server is taken for dead; longer than every."},
 
 		{path: "vantage", kind: section, shown: "none", off: true,
@@ -110,7 +110,7 @@ func monitorKeys() []key {
 		{path: "monitors[].every", kind: span, fallback: spanText(monitorEvery), shortest: 100 * time.Millisecond, longest: 24 * time.Hour, unit: "duration", example: "1m", meaning: "The time between two looks."},
 		{path: "monitors[].again", kind: span, shown: spanText(monitorAgain) + ", or half of every when that is less", shortest: 10 * time.Millisecond, longest: time.Hour, unit: "duration", example: "5s", meaning: "The time between two looks while it is suspect; shorter than every."},
 		{path: "monitors[].timeout", kind: span, shown: spanText(monitorTimeout) + ", or every when that is less", shortest: 10 * time.Millisecond, longest: time.Minute, unit: "duration", example: "10s", meaning: "How long one look may take; at most every and again together."},
-		{path: "monitors[].failures", kind: number, fallback: "3", least: 1, most: inARowMax, unit: "looks", example: "2", meaning: "How many looks in a row must be red before it is believed."},
+		{path: "monitors[].failures", kind: number, fallback: "4", least: 1, most: inARowMax, unit: "looks", example: "2", meaning: "How many looks in a row must be red before it is believed."},
 		{path: "monitors[].successes", kind: number, fallback: "2", least: 1, most: inARowMax, unit: "looks", example: "3", meaning: "How many looks in a row must be green before it is over."},
 		{path: "monitors[].depends_on", kind: texts, shown: "none", example: "[health]", meaning: "The names of the monitors that explain this one: while one of them is red, nobody is told of this."},
 		{path: "monitors[].second", kind: flag, fallback: "false", example: "true", meaning: "Whether the vantage has to agree before it is believed."},
@@ -120,7 +120,7 @@ func monitorKeys() []key {
 // The pace of a monitor: a hard failure is believed within 10 + 2 + 2 seconds and what the looks take.
 const (
 	monitorEvery   = 10 * time.Second
-	monitorAgain   = 2 * time.Second
+	monitorAgain   = 1500 * time.Millisecond
 	monitorTimeout = 5 * time.Second
 )
 

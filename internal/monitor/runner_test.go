@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -387,7 +388,7 @@ func TestReplaceStartsAndStops(t *testing.T) {
 		r := running(t, Options{Ledger: l}, watch("old", old))
 		after(time.Minute)
 		faster := watch("fresh", fresh)
-		faster.Check.Every = time.Minute
+		faster.Check.Every, faster.Check.Failures = time.Minute, 1
 		if err := r.Replace([]Monitor{faster}); err != nil {
 			t.Fatal(err)
 		}
@@ -529,6 +530,174 @@ func TestBlindnessOfAMoment(t *testing.T) {
 		if d := r.Deaf(); d.To.IsZero() {
 			t.Error("there was no blindness at all")
 		}
+	})
+}
+
+// justChecked waits until our own network has been looked at a moment ago.
+func justChecked(p *target) {
+	for n := len(p.seen()); len(p.seen()) == n; {
+		after(100 * time.Millisecond)
+	}
+	after(time.Millisecond) // virtual time can stand still between two questions, which real time does not
+}
+
+func lookNow(t *testing.T, r *Runner, key string) probe.Sight {
+	t.Helper()
+	s, err := r.LookNow(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	return s
+}
+
+// An answer about our own network from just before the cut does not make anybody believe what was seen after it.
+func TestCutJustAfterTheNetworkWasSeen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, a, p := &ledger{}, &target{}, &target{}
+		r := running(t, Options{Ledger: l, Network: []probe.Prober{a}}, watch("shop", p))
+		after(time.Second)
+		lookNow(t, r, "monitor/shop")
+		justChecked(a)
+		a.fail("x")
+		p.fail("x")
+		for range 3 {
+			if s := lookNow(t, r, "monitor/shop"); !s.Red() { // a fresh answer is good enough for a suspicion
+				t.Fatalf("the look saw %+v", s)
+			}
+		}
+		if s := lookNow(t, r, "monitor/shop"); !s.Unknown {
+			t.Errorf("the look that would be believed saw %+v", s)
+		}
+		if s := stateOf(t, r, "monitor/shop"); s.Believed != Up || l.times("found monitor/shop") != 0 {
+			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+// An old answer about our own network is not good enough for anything.
+func TestOldAnswerAboutTheNetwork(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, p := &target{}, &target{}
+		r := running(t, Options{Network: []probe.Prober{a}}, watch("shop", p))
+		justChecked(a)
+		after(networkFresh + time.Second)
+		a.fail("x")
+		p.fail("x")
+		if s := lookNow(t, r, "monitor/shop"); !s.Unknown {
+			t.Errorf("the look saw %+v", s)
+		}
+	})
+}
+
+// A look that began while we were blind proves nothing, even when we see again at its end.
+func TestLookThatBeganBlind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, a, p := &ledger{}, &target{}, &target{}
+		m := watch("shop", p)
+		m.Check.Failures = 1
+		r := running(t, Options{Ledger: l, Network: []probe.Prober{a}}, m)
+		after(time.Minute)
+		a.fail("x")
+		after(15 * time.Second)
+		if blind, _ := r.IsBlind(); !blind {
+			t.Fatal("it is not blind")
+		}
+		p.set(func(p *target) { p.hangs = true })
+		time.AfterFunc(2*time.Second, func() { a.fail("") })
+		s := lookNow(t, r, "monitor/shop")
+		if blind, _ := r.IsBlind(); blind || !s.Unknown {
+			t.Errorf("blind: %v, the look saw %+v", blind, s)
+		}
+	})
+}
+
+// Blindness is told after several checks that take several seconds, not after one of both.
+func TestBlindnessIsToldWhenItIsSure(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		cut   func(p *target)
+		back  time.Duration
+		looks int // red ones, each of which asks anew
+	}{
+		{"many checks in a moment", func(p *target) { p.sight.Trouble = "x" }, 3 * time.Second, 4},
+		{"two checks that take long", func(p *target) { p.hangs = true }, 11 * time.Second, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l, a, p := &ledger{}, &target{}, &target{}
+				m := watch("shop", p)
+				m.Check.Failures = 1
+				r := running(t, Options{Ledger: l, Network: []probe.Prober{a}}, m)
+				justChecked(a)
+				after(8 * time.Second)
+				a.set(tt.cut)
+				time.AfterFunc(tt.back, func() {
+					a.set(func(p *target) { p.hangs, p.sight = false, probe.Sight{} })
+					p.fail("")
+				})
+				for range tt.looks {
+					p.fail("x")
+					lookNow(t, r, "monitor/shop")
+					after(time.Millisecond)
+				}
+				after(time.Minute)
+				if d := r.Deaf(); d.To.IsZero() || l.heard() != "cleared monitor/shop" {
+					t.Errorf("deaf %v; the ledger heard %s", d, l.heard())
+				}
+			})
+		})
+	}
+}
+
+// Looks that turn out to be slow give their places back before anybody knows that their monitors are slow.
+func TestFirstLooksThatHangGiveWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var all []Monitor
+		for i := range looksQuickMax + 40 {
+			m := watch(fmt.Sprint("hung", i), &target{hangs: true})
+			m.Check.Every = time.Second
+			all = append(all, m)
+		}
+		r := running(t, Options{}, append(all, watch("well", &target{}))...)
+		after(2 * time.Second)
+		asked := time.Now()
+		if s := lookNow(t, r, "monitor/well"); !s.Green() || time.Since(asked) > quickFor {
+			t.Errorf("a healthy look had to wait for %v", time.Since(asked))
+		}
+	})
+}
+
+// What is newer is told, and what failed before it is not told any more.
+func TestTellerTellsTheNewest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{hangs: true}
+		teller := newTeller(l, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		teller.tell("a", news{finding: &makegood.Finding{Check: "a"}}) // before it runs
+		go func() {
+			defer close(done)
+			teller.run(ctx)
+		}()
+		after(time.Second)
+		teller.tell("a", news{why: "well"}) // while the finding is being told, in vain
+		l.mu.Lock()
+		l.hangs = false
+		l.mu.Unlock()
+		after(time.Minute)
+		if got := l.heard(); got != "cleared a" {
+			t.Errorf("the ledger heard %q", got)
+		}
+		cancel()
+		<-done
 	})
 }
 

@@ -57,7 +57,7 @@ func side(n makegood.Notice) makegood.NoticeKind {
 
 func titleOf(m Message, wrong, over []makegood.Incident) string {
 	name := func(i makegood.Incident) string {
-		if i.Subject == "" {
+		if i.Subject == "" || strings.Contains(i.Title, i.Subject) {
 			return i.Title
 		}
 		return i.Title + " (" + i.Subject + ")"

@@ -59,6 +59,12 @@ func TestHTTP(t *testing.T) {
 			http.Redirect(w, r, "/health?token=secret", http.StatusFound)
 		case "/big":
 			io.WriteString(w, `{"a":"`+strings.Repeat("a", BodyBytesMax)+`"}`)
+		case "/endless":
+			for r.Context().Err() == nil {
+				if _, err := io.WriteString(w, strings.Repeat("a", 1<<16)); err != nil {
+					return
+				}
+			}
 		case "/broken":
 			w.Header().Set("Content-Length", "100")
 			io.WriteString(w, "half")
@@ -89,7 +95,9 @@ func TestHTTP(t *testing.T) {
 		}},
 		{name: "redirects are not followed", path: "/moved", texts: []string{"[STATUS] == 302", "[HEADER].Location == pat(/health*)"}},
 		{name: "unless they are", path: "/moved", texts: []string{"[STATUS] == 302"}, change: func(o *HTTPOptions) { o.Redirects = 1 }, want: "[STATUS] == 302 (503)"},
-		{name: "an endless body", path: "/big", texts: []string{"[BODY].a == b"}, want: "[BODY].a == b (longer than 1 MiB)"},
+		{name: "an endless body", path: "/endless", texts: []string{"[BODY] == pat(a*)", "[STATUS] == 200"}},
+		{name: "an endless body at which nobody looks", path: "/endless", texts: []string{"[STATUS] == 200"}},
+		{name: "a long body", path: "/big", texts: []string{"[BODY].a == b"}, want: "[BODY].a == b (longer than 1 MiB)"},
 		{name: "a body that breaks off", path: "/broken", want: "the connection was broken off"},
 		{name: "no answer at all", path: "/hangup", want: "the connection was broken off"},
 		{name: "no HTTP", path: "/nonsense", want: "the answer cannot be understood"},

@@ -20,7 +20,7 @@ import (
 // The account of a pretend Twilio, and numbers that are refused, the same as at the real one's test credentials.
 const (
 	TwilioAccount  = "AC00000000000000000000000000000001"
-	TwilioToken    = "simulatedauthtoken0000000000000"
+	TwilioToken    = "51a0000000000000000000000000d1a1"
 	TwilioInvalid  = "+15005550001" // 21211
 	TwilioOptedOut = "+15005550004" // 21610
 )
