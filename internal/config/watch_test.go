@@ -70,7 +70,7 @@ func TestParseWatchDefaults(t *testing.T) {
 	}
 	page := func(name, url string) config.Monitor {
 		return config.Monitor{Name: name, URL: url, Method: "GET", Conditions: []string{"[STATUS] == 200"}, Priority: makegood.P1,
-			Title: name + " is not as it should be", Every: 10 * time.Second, Again: 2 * time.Second, Timeout: 5 * time.Second, Failures: 3, Successes: 2}
+			Title: name + " is not as it should be", Every: 10 * time.Second, Again: 1500 * time.Millisecond, Timeout: 5 * time.Second, Failures: 4, Successes: 2}
 	}
 	want := &config.Watch{
 		Name: "watch-1", Listen: "127.0.0.1:8081", PublicURL: "https://watch.example.net", Database: "sqlite:/etc/makegood/watch.db",
@@ -144,7 +144,7 @@ func TestParseWatchEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := func(name string) secret.Value { return secret.New(environment[name]) }
-	usual := config.Monitor{Priority: makegood.P1, Every: 10 * time.Second, Again: 2 * time.Second, Timeout: 5 * time.Second, Failures: 3, Successes: 2}
+	usual := config.Monitor{Priority: makegood.P1, Every: 10 * time.Second, Again: 1500 * time.Millisecond, Timeout: 5 * time.Second, Failures: 4, Successes: 2}
 	monitor := func(change func(*config.Monitor)) config.Monitor {
 		m := usual
 		change(&m)
