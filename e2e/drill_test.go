@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -449,7 +448,7 @@ func TestDrillTellerKilled(t *testing.T) {
 	}
 	// One outage that somebody must hear of, however it went before.
 	isRed.Store(true)
-	d.openRed(page.URL)
+	d.openRed()
 	isRed.Store(false)
 	d.await(2*time.Minute, "an end of everything", func() bool {
 		s, err := store.OpenReading(t.Context(), "sqlite:"+filepath.Join(d.dir, "watch.db"))
@@ -464,10 +463,9 @@ func TestDrillTellerKilled(t *testing.T) {
 	d.judge(kills, began)
 }
 
-// openRed starts the watcher and waits until it has told over every channel that something is wrong.
-func (d *drill) openRed(string) {
+// openRed starts the watcher and waits until it has told somebody of everything that is wrong.
+func (d *drill) openRed() {
 	d.t.Helper()
-	began := time.Now()
 	d.watchUp = d.start("watch")
 	d.await(7*time.Minute, "a telling", func() bool {
 		s, err := store.OpenReading(d.t.Context(), "sqlite:"+filepath.Join(d.dir, "watch.db"))
@@ -490,7 +488,6 @@ func (d *drill) openRed(string) {
 				}
 			}
 		}
-		_ = began
 		return false
 	})
 }
@@ -533,15 +530,14 @@ func (d *drill) judge(kills int, began time.Time) {
 			}
 		}
 	}
-	taken := len(d.taken(began))
+	// Slack's first message is turned green beside the word of the end; that is no message of its own.
+	taken := len(slices.DeleteFunc(d.taken(began), func(a simulate.Accepted) bool { return a.Channel == "slack" && a.Kind == "update" }))
 	repeated := taken - len(messages)
 	t.Logf("%d kills, %d incidents, %d alarms, %d messages in the database, %d taken by the channels, %d repeated", kills, len(list), told, len(messages), taken, repeated)
 	if told == 0 || len(messages) == 0 {
 		t.Error("nothing was told; the drill says nothing")
 	}
-	if repeated > max(2, len(messages)/20) {
-		t.Errorf("%d of %d messages were repeated", repeated, taken)
+	if repeated > max(1, len(messages)/100) {
+		t.Errorf("%d of %d messages were repeated, want one in a hundred at most", repeated, taken)
 	}
 }
-
-var _ = net.Listen
