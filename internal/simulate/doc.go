@@ -1,11 +1,11 @@
-// Package simulate is a small pretend outside world: a Stripe that remembers and delivers, and a Resend that remembers
-// and never sends. The demo, the drills, the tests and the benchmarks all use the same one, and the official stripe-go
-// client is pointed at it in tests to keep it honest.
+// Package simulate is a small pretend outside world: a Stripe that remembers and delivers, a Resend that remembers and
+// never sends, and a Sentry that shows what would be told to it. The demo, the drills, the tests and the benchmarks all
+// use the same one, and the official stripe-go client is pointed at it in tests to keep it honest.
 //
-// Both are http.Handlers, so they are served by a real listener (demo, drills) or called directly through [Transport]
+// All are http.Handlers, so they are served by a real listener (demo, drills) or called directly through [Transport]
 // (tests in a synctest bubble). Each has a second door besides its HTTP API: methods that play the customer, the bank and
 // the dashboard ([Stripe.Pay], [Stripe.Refund], [Stripe.Dispute], [Stripe.Renew]), and methods that make the world misbehave
-// ([Stripe.SetFaults], [Resend.SetFaults]).
+// ([Stripe.SetFaults], [Resend.SetFaults], [Sentry.SetFaults]).
 //
 // Stored times come from the Now of the options; waiting (retries, latency) is plain time, so that a synctest bubble can
 // move it.
