@@ -20,7 +20,7 @@ require (
 	modernc.org/sqlite v1.60.0
 )
 
-require github.com/getsentry/sentry-go v0.50.0 // indirect
+require github.com/getsentry/sentry-go v0.50.0
 
 require (
 	github.com/dustin/go-humanize v1.0.1 // indirect

@@ -39,12 +39,15 @@ var statuses = map[makegood.Code]int{
 const retrySeconds = 5
 
 // Errors turns a Handler into an http.Handler. The cause of an error goes to the log, once; the caller gets its code, its
-// sentence and where to read more. A panic is an internal error: it stops the request, not the server.
+// sentence and where to read more. A panic is an internal error: it stops the request, not the server. Each request has
+// an id, see RequestID, which the log, the answer's X-Request-Id and the JSON of an error carry.
 func Errors(log *slog.Logger, h Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = identified(w, r)
+		id := RequestID(r.Context())
 		defer func() {
 			if p := recover(); p != nil {
-				log.Error("request panicked", "route", r.Pattern, "err", p, "stack", string(debug.Stack()))
+				log.Error("request panicked", "request", id, "route", r.Pattern, "err", p, "stack", string(debug.Stack()))
 				WriteError(w, makegood.Errorf(makegood.Internal, "Something went wrong on our side; it has been recorded."))
 			}
 		}()
@@ -53,9 +56,9 @@ func Errors(log *slog.Logger, h Handler) http.Handler {
 			return
 		}
 		if _, status := statusOf(err); status >= 500 {
-			log.Error("request failed", "route", r.Pattern, "status", status, "err", err)
+			log.Error("request failed", "request", id, "route", r.Pattern, "status", status, "err", err)
 		} else {
-			log.Debug("request refused", "route", r.Pattern, "status", status, "err", err)
+			log.Debug("request refused", "request", id, "route", r.Pattern, "status", status, "err", err)
 		}
 		WriteError(w, err)
 	})
@@ -70,7 +73,7 @@ func statusOf(err error) (makegood.Code, int) {
 	return makegood.Internal, http.StatusInternalServerError
 }
 
-// WriteError answers with the error as JSON.
+// WriteError answers with the error as JSON, and with the id of the request if the header of the answer has one.
 func WriteError(w http.ResponseWriter, err error) {
 	code, status := statusOf(err)
 	if status == http.StatusServiceUnavailable {
@@ -81,11 +84,13 @@ func WriteError(w http.ResponseWriter, err error) {
 			Code    makegood.Code `json:"code"`
 			Message string        `json:"message"`
 			More    string        `json:"more"`
+			Request string        `json:"request,omitempty"`
 		} `json:"error"`
 	}
 	body.Error.Code = code
 	body.Error.Message = makegood.MessageOf(err)
 	body.Error.More = "https://github.com/makegood/makegood/blob/main/docs/errors.md#" + string(code)
+	body.Error.Request = w.Header().Get(RequestIDHeader)
 	writeJSON(w, status, body)
 }
 

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -258,6 +259,9 @@ func (o Options) runner(kind string) func(context.Context, makegood.Job, *rivert
 			return nil
 		}
 		log := log.With("event", job.EventID, "order", job.OrderID, "attempt", row.Attempt, "err", err)
+		if broken := (*brokenInvariant)(nil); errors.As(err, &broken) {
+			log = log.With("stack", broken.stack) // on the one line that this run logs, so that it is reported once
+		}
 		var snooze *makegood.Snooze
 		if errors.As(err, &snooze) && time.Since(row.CreatedAt) < snoozingMax {
 			log.Info("job waits because the other side asked for it", "for", snooze.For)
@@ -298,11 +302,20 @@ func (o Options) tellSlow(ctx context.Context, log *slog.Logger, job makegood.Jo
 	}
 }
 
+// brokenInvariant is a panic of the work. Its stack is for the log, not for the dead letter.
+type brokenInvariant struct {
+	value any
+	stack string
+}
+
+// Error says what was panicked with.
+func (b *brokenInvariant) Error() string { return fmt.Sprintf("invariant broken: %v", b.value) }
+
 // safely turns a panic of the work into its error: a broken invariant stops the job, not the server.
 func safely(ctx context.Context, work Work, job makegood.Job) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = &makegood.Permanent{Err: fmt.Errorf("invariant broken: %v", p)}
+			err = &makegood.Permanent{Err: &brokenInvariant{value: p, stack: string(debug.Stack())}}
 		}
 	}()
 	return work(ctx, job)

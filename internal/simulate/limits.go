@@ -48,6 +48,9 @@ const (
 	// recipientsMax and batchMax are Resend's limits of addresses per mail and mails per batch.
 	recipientsMax = 50
 	batchMax      = 100
+	// envelopesMax is how many envelopes a Sentry keeps; the oldest go first. itemsMax is Sentry's limit of items in one.
+	envelopesMax = 1000
+	itemsMax     = 100
 	// tagMax is the longest name or value of a Resend tag, in characters.
 	tagMax = 256
 	// alertLogMax bounds the log of a service that carries alerts.
