@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/alecthomas/kong v1.17.0
+	github.com/getsentry/sentry-go v0.50.0
 	github.com/goccy/go-yaml v1.19.2
 	github.com/google/go-cmp v0.7.0
 	github.com/jackc/pgx/v5 v5.12.0
@@ -19,8 +20,6 @@ require (
 	golang.org/x/time v0.16.0
 	modernc.org/sqlite v1.60.0
 )
-
-require github.com/getsentry/sentry-go v0.50.0
 
 require (
 	github.com/dustin/go-humanize v1.0.1 // indirect
