@@ -1,6 +1,10 @@
 package makegood_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -83,5 +87,67 @@ func TestDependenciesAreListed(t *testing.T) {
 	slices.Sort(required)
 	if !slices.Equal(listed, required) {
 		t.Errorf("docs/dependencies.md lists %v\ngo.mod requires %v", listed, required)
+	}
+}
+
+// Every function that docs/life-of-an-incident.md names stands in the file that it links to.
+func TestLifeOfAnIncident(t *testing.T) {
+	t.Parallel()
+	page := read(t, "docs/life-of-an-incident.md")
+	named := regexp.MustCompile("\\[`[a-z]+\\.(\\w+)`\\]\\(([^)]+\\.go)\\)").FindAllStringSubmatch(page, -1)
+	steps := regexp.MustCompile(`(?m)^\| \d+ \| \[`).FindAllString(page, -1)
+	if len(steps) != 15 || len(named) < len(steps) {
+		t.Errorf("the table has %d steps and the page %d functions that could be read, want 15 and more", len(steps), len(named))
+	}
+	for _, m := range named {
+		file := filepath.Join("docs", m[2])
+		if !declares(t, file, m[1]) {
+			t.Errorf("docs/life-of-an-incident.md names %s, which is not in %s", m[1], file)
+		}
+	}
+}
+
+// declares reports whether a file has a function or a method of a name.
+func declares(t *testing.T, file, name string) bool {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range parsed.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok && f.Name.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Every test that a document shows as a proof is there. A name that ends in an ellipsis is the beginning of several.
+func TestNamedTestsExist(t *testing.T) {
+	t.Parallel()
+	var there []string
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(read(t, name), -1) {
+			there = append(there, m[1])
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		for _, m := range regexp.MustCompile("`(Test[A-Z]\\w+)(…?)`").FindAllStringSubmatch(read(t, page), -1) {
+			is := func(test string) bool { return test == m[1] || m[2] != "" && strings.HasPrefix(test, m[1]) }
+			if !slices.ContainsFunc(there, is) {
+				t.Errorf("%s shows the test %s%s, which is not there", page, m[1], m[2])
+			}
+		}
 	}
 }
