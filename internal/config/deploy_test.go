@@ -22,7 +22,7 @@ func deployed(t *testing.T, name string) string {
 // TestUnitsAreShutIn holds what a systemd unit of ours always has: it is restarted when it hangs, and can reach little.
 func TestUnitsAreShutIn(t *testing.T) {
 	t.Parallel()
-	for name, run := range map[string]string{"makegood": "serve -c /etc/makegood/makegood.yaml", "makegood-watch": "watch -c /etc/makegood-watch/watch.yaml"} {
+	for name, run := range map[string]string{"makegood": "serve -c /etc/makegood/makegood.yaml", "makegood-watch": "watch -w /etc/makegood-watch/watch.yaml"} {
 		unit := deployed(t, name+".service")
 		for _, line := range []string{"Type=notify", "WatchdogSec=30", "Restart=always", "ExecStart=/usr/local/bin/makegood " + run, "StateDirectory=" + name,
 			"NoNewPrivileges=yes", "CapabilityBoundingSet=", "ProtectSystem=strict", "ProtectHome=yes", "PrivateTmp=yes", "MemoryDenyWriteExecute=yes",
@@ -40,7 +40,7 @@ func TestUnitsAreShutIn(t *testing.T) {
 // TestWorkflowsAreSound holds that the workflows can be read, end, and paste nothing of others into a command.
 func TestWorkflowsAreSound(t *testing.T) {
 	t.Parallel()
-	for name, run := range map[string]string{"payment-health": "makegood watch --once -c watch.yaml", "post-deploy-smoke": `makegood smoke --url "$SHOP_URL"`} {
+	for name, run := range map[string]string{"payment-health": "makegood watch --once -w watch.yaml", "post-deploy-smoke": `makegood smoke --url "$SHOP_URL"`} {
 		var w struct {
 			Jobs map[string]struct {
 				Timeout int `yaml:"timeout-minutes"`

@@ -199,7 +199,7 @@ var watchMonitors = []string{`
 `, `
 - name: landing-page
   url: https://shop.example.com/
-  conditions: ["[STATUS] == 200", "[RESPONSE_TIME] < 3000", "[CERTIFICATE_EXPIRATION] > 336h"]
+  conditions: ["[STATUS] == 200", "[RESPONSE_TIME] < 3s", "[CERTIFICATE_EXPIRATION] > 336h"]
   title: The landing page is down, slow, or about to lose its certificate
   means: Nobody finds the shop.
 `, `

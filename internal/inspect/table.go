@@ -8,6 +8,7 @@ import (
 
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/config"
+	"github.com/makegood/makegood/internal/monitor"
 )
 
 // The codes that others look for; they are here so that one table has them all.
@@ -119,8 +120,7 @@ func rows() []row {
 		{Check: check(WatcherSilent, makegood.P1, 10*time.Second, 1, 2, // the silence is long enough by itself
 			"The watcher is silent",
 			"Nothing for customers; but if the server fails now, nobody is told.")},
-		{Check: check(WatcherBlind, makegood.P1, 10*time.Second, 1, 2, "The watcher cannot see",
-			"Nothing for customers; but whether all is well is not known.")},
+		{Check: monitor.Blindness()},
 		{Check: check(WatcherNotIndependent, makegood.P2, time.Hour, 1, 1, "The watcher is not independent of the server",
 			"Nothing yet; but what takes the server down may take the watcher with it.")},
 		{Check: check(PeerSkew, makegood.P2, time.Minute, 3, 3, "The clocks of server and watcher differ",
