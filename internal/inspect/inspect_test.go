@@ -36,7 +36,7 @@ func TestTable(t *testing.T) {
 			t.Errorf("the code %q is no name of its own for a page", c.Code)
 		}
 		seen[c.Code] = true
-		if c.Title == "" || !strings.HasSuffix(c.Means, ".") || c.Failures < 1 || c.Successes < 1 || c.Every < 10*time.Second || c.Again > c.Every || c.Again < 5*time.Second {
+		if c.Title == "" || !strings.HasSuffix(c.Means, ".") || c.Failures < 1 || c.Successes < 1 || c.Every < 10*time.Second || c.Again > c.Every || c.Again < 2*time.Second {
 			t.Errorf("check %+v is not whole", c)
 		}
 		if _, err := makegood.ParsePriority(string(c.Priority)); err != nil {

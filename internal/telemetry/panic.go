@@ -19,7 +19,9 @@ type panicHandler struct {
 }
 
 // Enabled is that of the next handler: an error is always enabled.
-func (h panicHandler) Enabled(ctx context.Context, level slog.Level) bool { return h.next.Enabled(ctx, level) }
+func (h panicHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.next.Enabled(ctx, level)
+}
 
 // Handle passes the record on first: that it is told must not cost the log.
 func (h panicHandler) Handle(ctx context.Context, r slog.Record) error {
