@@ -90,7 +90,7 @@ func newDrill(t *testing.T, around func(server string) (seenAt string)) *drill {
 	d.server, d.watcher = "http://"+server, "http://"+watcher
 	d.env = []string{"STRIPE_API_KEY=" + demo.StripeKey, "STRIPE_WEBHOOK_SECRET=" + demo.WebhookSecret, "RESEND_API_KEY=" + demo.ResendKey,
 		"LICENSE_KEY_SECRET=" + demo.LicenseSecret, "PEER_SECRET=the secret that server and watcher share in drills",
-		"SLACK_TOKEN=" + simulate.SlackToken, "TWILIO_TOKEN=" + simulate.TwilioToken}
+		"SLACK_TOKEN=" + simulate.SlackToken, "HOOK_SECRET=" + simulate.WebhookSecret, "TWILIO_TOKEN=" + simulate.TwilioToken}
 	services := d.start("simulate", "--server", d.server)
 	d.await(20*time.Second, "the services", func() bool { return json.Unmarshal([]byte(services.output()), &d.services) == nil })
 	seenAt := d.server
@@ -434,12 +434,17 @@ func TestDrillTellerKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(strings.Replace(string(text), "monitors:\n", "monitors:\n"+monitors, 1)), 0o600); err != nil {
+	channels := "" // many, so that kills strike while something is told
+	for n := range 30 {
+		channels += fmt.Sprintf("  - {name: hook%d, kind: webhook, url: \"%s/webhook/\", token: env:HOOK_SECRET}\n", n, d.services.Channels)
+	}
+	widened := strings.NewReplacer("monitors:\n", "monitors:\n"+monitors, "channels:\n", "channels:\n"+channels).Replace(string(text))
+	if err := os.WriteFile(path, []byte(widened), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
 	for n := range kills {
-		isRed.Store(n%4 < 2) // red over two lives, green over two
+		isRed.Store(n%10 < 5) // red over some lives, green over others
 		d.watchUp = d.start("watch")
 		time.Sleep(time.Duration(500+n*977%2500) * time.Millisecond)
 		if err := d.watchUp.kill(); err != nil {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,11 +28,20 @@ func newChannels(list []config.Channel, s speaking) ([]notify.Named, error) {
 	for _, c := range list {
 		channel, err := newChannel(c, s)
 		if err != nil {
-			return nil, fmt.Errorf("channel %s: %w", c.Name, err)
+			return nil, refusedChannel(c.Name, err)
 		}
 		channels = append(channels, notify.Named{Name: c.Name, Kind: c.Kind, Channel: channel})
 	}
 	return channels, nil
+}
+
+// refusedChannel names the channel in the sentence that people read.
+func refusedChannel(name string, err error) error {
+	var own *makegood.Error
+	if errors.As(err, &own) {
+		return makegood.Errorf(own.Code, "channel %s: %s", name, own.Message)
+	}
+	return fmt.Errorf("channel %s: %w", name, err)
 }
 
 func newChannel(c config.Channel, s speaking) (notify.Channel, error) {

@@ -27,7 +27,7 @@ func channelKinds() []channelKind {
 		{name: "email", needs: []string{"to"}, may: []string{"from"}},
 		{name: "sms", needs: []string{"account", "from", "to", "token"}, may: []string{"url"}, token: secret.TwilioToken},
 		{name: "github", needs: []string{"repo", "token"}, may: []string{"url"}, token: secret.GitHubToken},
-		{name: "webhook", needs: []string{"url"}, may: []string{"token"}, token: secret.Standard},
+		{name: "webhook", needs: []string{"url", "token"}, token: secret.Standard},
 		{name: "pagerduty", needs: []string{"token"}, may: []string{"url"}, token: secret.PagerDutyKey},
 		{name: "telegram", needs: []string{"room", "token"}, may: []string{"url"}, token: secret.TelegramToken},
 		{name: "discord", needs: []string{"token"}, may: []string{"url"}, token: secret.DiscordWebhook},
