@@ -389,8 +389,10 @@ func (t *Teller) amend(ctx context.Context, notices []makegood.Notice, change fu
 	for _, n := range notices {
 		byIncident[n.IncidentID] = append(byIncident[n.IncidentID], n)
 	}
+	// One moment for all: what is tried again together must come due together, or it would go out in parts.
+	now := t.Now()
 	return t.Outbox.AmendIncidents(ctx, slices.Collect(maps.Keys(byIncident)), func(i *makegood.Incident) error {
-		terms := makegood.IncidentTerms{Escalation: t.Escalation, Channels: t.Names(), Now: t.Now(), Actor: "system:teller", Muted: i.Muted, NewID: t.NewID}
+		terms := makegood.IncidentTerms{Escalation: t.Escalation, Channels: t.Names(), Now: now, Actor: "system:teller", Muted: i.Muted, NewID: t.NewID}
 		for _, n := range byIncident[i.ID] {
 			change(i, terms, n)
 		}
