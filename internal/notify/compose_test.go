@@ -228,7 +228,7 @@ func TestErrorTexts(t *testing.T) {
 		t.Errorf("panicText = %q", got)
 	}
 	teller := NewTeller(Options{Metrics: telemetry.NewMetrics()})
-	if got := teller.wait(&Error{RetryAfter: time.Hour}, 1); got != retryAfterMax {
-		t.Errorf("wait = %v, want %v", got, retryAfterMax)
+	if got := teller.wait(&Error{RetryAfter: time.Hour}, 1); got != waitAskedMax {
+		t.Errorf("wait = %v, want %v", got, waitAskedMax)
 	}
 }
