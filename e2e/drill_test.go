@@ -436,7 +436,7 @@ func TestDrillTellerKilled(t *testing.T) {
 	}
 	channels := "" // many, so that kills strike while something is told
 	for n := range 30 {
-		channels += fmt.Sprintf("  - {name: hook%d, kind: webhook, url: \"%s/webhook/\", token: env:HOOK_SECRET}\n", n, d.services.Channels)
+		channels += fmt.Sprintf("  - {name: hook%d, kind: webhook, url: \"%s/webhook/in\", token: env:HOOK_SECRET}\n", n, d.services.Channels)
 	}
 	widened := strings.NewReplacer("monitors:\n", "monitors:\n"+monitors, "channels:\n", "channels:\n"+channels).Replace(string(text))
 	if err := os.WriteFile(path, []byte(widened), 0o600); err != nil {

@@ -60,7 +60,10 @@ func (p *parsing) channel(n *node, api check) Channel {
 		return c // told already; what it should have nobody knows
 	}
 	p.fit(n, kind)
-	c.URL = strings.TrimSuffix(p.text(n, "url", optional(api)), "/")
+	c.URL = p.text(n, "url", optional(api))
+	if c.Kind != "webhook" { // its address is taken as it is; the others are the beginning of addresses
+		c.URL = strings.TrimSuffix(c.URL, "/")
+	}
 	if c.URL == "" {
 		c.URL = kind.url
 	}
