@@ -19,6 +19,11 @@ func (serveCommand) Run(s *surroundings) error {
 	if err != nil {
 		return err
 	}
+	log, done, err := s.reporting(log, c.Errors, "server")
+	if err != nil {
+		return err
+	}
+	defer done()
 	server, err := app.New(s.ctx, c, app.Options{Log: log, Notify: supervisor(s.lookup), Secrets: inspect.ReadSecrets(s.load)})
 	if err != nil {
 		return err

@@ -57,6 +57,11 @@ func (c watchCommand) Run(s *surroundings) error {
 	if c.Once {
 		return c.once(s, conf, file)
 	}
+	log, done, err := s.reporting(log, conf.Errors, "watcher")
+	if err != nil {
+		return err
+	}
+	defer done()
 	w, err := app.NewWatcher(s.ctx, conf, file, app.Options{Log: log, Notify: supervisor(s.lookup)})
 	if err != nil {
 		return err
@@ -171,6 +176,11 @@ func (c smokeCommand) Run(s *surroundings) error {
 			return err
 		}
 	}
+	if conf != nil {
+		if err := c.tell(s, conf, r); err != nil {
+			fmt.Fprintf(s.errors, "makegood: nobody was told: %s\n", s.plain(err))
+		}
+	}
 	failed := 0
 	for _, step := range r.Steps {
 		if !step.OK {
@@ -184,6 +194,27 @@ func (c smokeCommand) Run(s *surroundings) error {
 		fmt.Fprintf(s.out, "All %s passed in %s.\n", count(len(r.Steps), "step"), short(r.Took))
 	}
 	return nil
+}
+
+// tell tells the people of the watcher's file how it went: that it failed, or that it is well after it had failed.
+func (c smokeCommand) tell(s *surroundings, conf *config.Watch, r smoke.Result) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	log, err := s.logger(config.Log{Level: "error", Format: conf.Log.Format})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	w, err := app.NewWatcher(s.ctx, conf, app.WatchPath{}, app.Options{Log: log, Listener: listener})
+	if makegood.CodeOf(err) == makegood.Conflict { // a watcher runs here and has the database
+		return makegood.Wrap(errors.Join(err, listener.Close()), makegood.Conflict,
+			"A watcher with this file runs here. Have it walk and tell by itself: POST /__trigger.")
+	}
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	return w.TellSmoke(s.ctx, r)
 }
 
 func (c smokeCommand) test(s *surroundings) (config.SmokeTest, *config.Watch, error) {
