@@ -29,7 +29,7 @@ func (b *Beat) Say(kind BeatKind, note string, now time.Time) {
 	}
 	ended := later(b.SucceededAt, b.FailedAt)
 	if !b.StartedAt.IsZero() && !b.StartedAt.Before(ended) {
-		b.Took = now.Sub(b.StartedAt)
+		b.Took = max(0, now.Sub(b.StartedAt)) // the clock may have been set back meanwhile
 	}
 	if kind == BeatFail {
 		b.FailedAt, b.Note = now, note

@@ -229,18 +229,43 @@ func (i *Incident) alarm() NoticeKind {
 	return NoticeOpened
 }
 
-// owed adds a notice, unless the same is waiting already: what has not left yet need not be said twice.
+// owed adds a notice, unless the same is waiting already: what has not left yet need not be said twice. What waits and was
+// less grave becomes as grave as the incident is, and is due now; what is being sent cannot, and a graver one follows it.
 func (i *Incident) owed(t IncidentTerms, channel string, kind NoticeKind) {
-	isSame := func(n Notice) bool {
-		return n.Channel == channel && n.isWaiting() && n.IsAlarm() == (kind != NoticeResolved)
+	for k := range i.Notices {
+		n := &i.Notices[k]
+		if n.Channel != channel || !n.isWaiting() || n.IsAlarm() != (kind != NoticeResolved) {
+			continue
+		}
+		if !i.Priority.Graver(n.Priority) {
+			return
+		}
+		if n.State == NoticeQueued {
+			n.Priority, n.NotBefore = i.Priority, t.Now
+			return
+		}
 	}
-	if slices.ContainsFunc(i.Notices, isSame) || len(i.Notices) >= NoticesMax && kind != NoticeResolved {
+	if kind != NoticeResolved && len(i.Notices) >= NoticesMax && i.spokeSince(channel, t.Now.Add(-noticeBeyondMax)) {
 		return
 	}
 	i.Notices = append(i.Notices, Notice{ID: t.NewID(NoticePrefix), IncidentID: i.ID, Channel: channel, Kind: kind,
 		Priority: i.Priority, Group: i.Check, Span: i.Reopened, Round: i.Round, Rung: i.Rung, State: NoticeQueued, NotBefore: t.Now,
 		CreatedAt: t.Now})
 }
+
+// noticeBeyondMax is how often a channel is told of an incident that has NoticesMax already: rarely, but never not at all.
+const noticeBeyondMax = time.Hour
+
+// spokeSince reports whether a channel was to be told that the incident is open after a time.
+func (i *Incident) spokeSince(channel string, since time.Time) bool {
+	return slices.ContainsFunc(i.Notices, func(n Notice) bool {
+		return n.Channel == channel && n.IsAlarm() && n.CreatedAt.After(since)
+	})
+}
+
+// IsFull reports whether an incident that comes back should be a record of its own: one that flaps for days would grow
+// without an end, and every change of it loads all of its notices.
+func (i *Incident) IsFull() bool { return i.Reopened >= ReopenedMax || len(i.Notices) >= NoticesMax/2 }
 
 // Acknowledge stops the ladder for a while: somebody knows. Answering again makes the while longer. hold is for how long;
 // 0 is what the ladder says.
@@ -323,19 +348,33 @@ func (i *Incident) Accepted(t IncidentTerms, notice, remoteID string, delivered 
 	}
 	n.State, n.SentAt, n.RemoteID, n.Error = NoticeAccepted, t.Now, remoteID, ""
 	i.note(t, MomentTold, fmt.Sprintf("%s accepted it (%s).", n.Channel, n.Kind))
+	if n.IsAlarm() {
+		i.heard(t, n)
+	}
 	if delivered {
 		i.Delivered(t, notice)
 	}
+}
+
+// heard learns that a channel was told that something is wrong, or may have been. That may be late: a teller that died had the
+// notice while the incident ended, and the word of the end, or of an earlier one, came before it.
+func (i *Incident) heard(t IncidentTerms, n *Notice) {
+	n.Span = i.Reopened
 	if i.State == IncidentResolved {
-		i.owe(t)
+		i.owed(t, n.Channel, NoticeResolved)
 	}
 }
 
 // Delivered records that a service says that a notice arrived.
 func (i *Incident) Delivered(t IncidentTerms, notice string) {
-	if n := i.notice(notice); n != nil && n.State != NoticeDelivered {
-		n.State, n.ArrivedAt = NoticeDelivered, t.Now
-		i.note(t, MomentArrived, fmt.Sprintf("%s says that it arrived (%s).", n.Channel, n.Kind))
+	n := i.notice(notice)
+	if n == nil || n.State == NoticeDelivered {
+		return
+	}
+	n.State, n.ArrivedAt = NoticeDelivered, t.Now
+	i.note(t, MomentArrived, fmt.Sprintf("%s says that it arrived (%s).", n.Channel, n.Kind))
+	if i.State == IncidentResolved { // it may have said before that it did not
+		i.owe(t)
 	}
 }
 
@@ -344,10 +383,21 @@ func (i *Incident) Delivered(t IncidentTerms, notice string) {
 // channel must not cost the minutes for which the next rung would have waited.
 func (i *Incident) NotTold(t IncidentTerms, notice, why string, wait time.Duration, doubt bool) {
 	n := i.notice(notice)
-	if n == nil || !n.isWaiting() {
+	if n == nil {
 		return
 	}
-	n.State, n.Error, n.Doubt = NoticeQueued, why, n.Doubt || doubt
+	if doubt {
+		n.Doubt, n.DoubtedAt = true, t.Now
+		n.Doubts++
+		if n.IsAlarm() {
+			i.heard(t, n)
+			n = i.notice(notice) // what is owed is in the same list
+		}
+	}
+	if !n.isWaiting() {
+		return
+	}
+	n.State, n.Error = NoticeQueued, why
 	n.Attempts++
 	n.NotBefore = t.Now.Add(wait)
 	first := n.Attempts == 1
@@ -364,14 +414,54 @@ func (i *Incident) NotTold(t IncidentTerms, notice, why string, wait time.Durati
 			n.State = NoticeDropped
 		}
 		i.owe(t)
-	case i.State == IncidentAcknowledged:
+	case i.State == IncidentAcknowledged || i.Muted != "":
 		if isAlarm && n.State == NoticeQueued {
 			n.State = NoticeDropped
 		}
-	case isAlarm && first && i.Muted == "":
+	case isAlarm && first:
 		i.hasten(t, round, rung)
 	}
 }
+
+// Limited records that a channel may not speak before a time, because it has said too much lately. As with one that is
+// broken, the next rung does not wait for it.
+func (i *Incident) Limited(t IncidentTerms, notice string, until time.Time) {
+	n := i.notice(notice)
+	if n == nil || !n.isWaiting() || n.State == NoticeSending && t.Now.Before(n.LeaseUntil) || !n.NotBefore.Before(until) {
+		return
+	}
+	n.State, n.NotBefore = NoticeQueued, until
+	i.note(t, MomentNotTold, fmt.Sprintf("%s has said too much lately and waits until %s (%s).", n.Channel,
+		until.UTC().Format(time.RFC3339), n.Kind))
+	if n.IsAlarm() && i.State == IncidentOpen && i.Muted == "" {
+		i.hasten(t, n.Round, n.Rung)
+	}
+}
+
+// Unserved records that a notice is due over a channel that is not configured any more. That something is wrong is told over
+// others; the word of an end is kept for a while, in case the channel comes back.
+func (i *Incident) Unserved(t IncidentTerms, notice string) {
+	n := i.notice(notice)
+	if n == nil || !n.isWaiting() {
+		return
+	}
+	if !n.IsAlarm() && t.Now.Sub(n.CreatedAt) < unservedPatience {
+		n.State, n.NotBefore = NoticeQueued, t.Now.Add(unservedAgain)
+		return
+	}
+	n.Doubt = n.Doubt || n.State == NoticeSending // whoever sent it never said how it ended
+	n.State, n.Error = NoticeFailed, "the channel is not configured any more"
+	i.note(t, MomentNotTold, fmt.Sprintf("%s could not be told (%s): %s", n.Channel, n.Kind, n.Error))
+	if n.IsAlarm() && i.State == IncidentOpen && i.Muted == "" {
+		i.hasten(t, n.Round, n.Rung)
+	}
+}
+
+// How long the word of an end is kept for a channel that is gone, and how often it is looked whether it is back.
+const (
+	unservedPatience = 24 * time.Hour
+	unservedAgain    = time.Minute
+)
 
 // hasten climbs on because a rung failed, unless somebody of it was reached or may be about to be.
 func (i *Incident) hasten(t IncidentTerms, round, rung int) {
@@ -405,9 +495,26 @@ func (i *Incident) Undelivered(t IncidentTerms, notice, why string) {
 	}
 	n.State, n.Error = NoticeFailed, why
 	i.note(t, MomentNotTold, fmt.Sprintf("%s says that it did not arrive (%s): %s", n.Channel, n.Kind, why))
-	if n.IsAlarm() && i.State == IncidentOpen && i.Muted == "" {
+	switch {
+	case n.IsAlarm() && i.State == IncidentOpen && i.Muted == "":
 		i.hasten(t, n.Round, n.Rung)
+	case !n.IsAlarm() && i.State == IncidentResolved && i.endings(n.Channel) < endingsMax:
+		i.owed(t, n.Channel, NoticeResolved)
 	}
+}
+
+// endingsMax is how often a channel is told of one end while its service says that it did not arrive.
+const endingsMax = 3
+
+// endings counts how often a channel was to be told of the latest end.
+func (i *Incident) endings(channel string) int {
+	n := 0
+	for _, x := range i.Notices {
+		if x.Channel == channel && !x.IsAlarm() && x.Span == i.Reopened && x.State != NoticeDropped {
+			n++
+		}
+	}
+	return n
 }
 
 // Note adds what a person has to say.

@@ -36,6 +36,8 @@ const (
 	RoundsMax = 288
 	// NoticesMax bounds the notices of one incident; with ten channels that is the whole of a day's rounds.
 	NoticesMax = 3000
+	// ReopenedMax is how often one incident comes back before the next time is a record of its own.
+	ReopenedMax = 50
 	// TimelineMax bounds what one incident tells; after it only what a person does is added.
 	TimelineMax = 2000
 	// ReopenWithin is how soon after its end an incident that comes back is the same one.

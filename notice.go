@@ -36,7 +36,7 @@ type Notice struct {
 	Kind       NoticeKind
 	Priority   Priority
 	Group      string // notices of one group may be told together: the code of the check
-	Span       int    // how often the incident had been reopened before
+	Span       int    // how often the incident had been reopened before, when it was made or told
 	Round      int
 	Rung       int
 	State      NoticeState
@@ -44,7 +44,9 @@ type Notice struct {
 	LeaseUntil time.Time
 	MessageID  string // the message it was last told in: the same over repetitions, so that the receiver can tell them
 	Attempts   int
-	Doubt      bool   // an attempt ended in a way that leaves open whether somebody was told
+	Doubt      bool // an attempt ended in a way that leaves open whether somebody was told
+	Doubts     int  // how many attempts did
+	DoubtedAt  time.Time
 	RemoteID   string // what the service calls the message
 	Error      string // of the last attempt, free of secrets
 	CreatedAt  time.Time
@@ -76,13 +78,15 @@ func NoticeBackoff(attempt int, jitter float64) time.Duration {
 	return time.Duration(wait * (0.5 + jitter/2))
 }
 
-// SentMessage is a message that a channel accepted: several notices told together.
+// SentMessage is a message that a channel accepted, or may have: several notices told together.
 type SentMessage struct {
 	ID       string
 	Group    string
 	IsAlarm  bool
-	Priority Priority // the gravest of the group's notices in it
+	Priority Priority // the gravest of what it says is wrong; when it says that all is over, the gravest of that
 	At       time.Time
+	Accepted bool
+	Doubts   int // how many attempts of it may have been taken beside
 }
 
 // EarlierMessage is a message in which a channel told that something had begun.

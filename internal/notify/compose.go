@@ -86,6 +86,9 @@ func bodyOf(wrong, over []makegood.Incident, now time.Time) string {
 		}
 		fmt.Fprintf(&b, "%s\n", i.Detail)
 		fmt.Fprintf(&b, "Since %s UTC (%s).\n", i.StartedAt.UTC().Format("15:04:05"), ago(now.Sub(i.StartedAt)))
+		if i.State == makegood.IncidentResolved { // it ended while this was on its way
+			fmt.Fprintf(&b, "Over since %s UTC.\n", i.ResolvedAt.UTC().Format("15:04:05"))
+		}
 		if i.Means != "" {
 			fmt.Fprintf(&b, "For customers: %s\n", i.Means)
 		}
@@ -96,7 +99,8 @@ func bodyOf(wrong, over []makegood.Incident, now time.Time) string {
 			fmt.Fprintf(&b, "…and %d more are over.\n", len(over)-listedMax)
 			break
 		}
-		if i.State != makegood.IncidentResolved {
+		if i.State != makegood.IncidentResolved { // it came back while this was on its way
+			fmt.Fprintf(&b, "It was over and is back: %s\nRecord: makegood incidents show %s\n", i.Title, i.ID)
 			continue
 		}
 		fmt.Fprintf(&b, "Over since %s UTC, after %s: %s\n", i.ResolvedAt.UTC().Format("15:04:05"), ago(i.TimeToResolve()), i.Title)

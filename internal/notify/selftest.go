@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -52,7 +51,7 @@ func (t *Teller) Test(ctx context.Context, channel string) (trouble string, err 
 	}
 	testing, cancel := context.WithTimeout(ctx, testWithin)
 	defer cancel()
-	failure := safely(testing, w.Channel.Test)
+	_, failure := w.within(testing, func() (Receipt, error) { return Receipt{}, w.Channel.Test(testing) })
 	if ctx.Err() != nil {
 		return "", ctx.Err() // stopped in the middle of it: that says nothing
 	}
@@ -65,13 +64,4 @@ func (t *Teller) Test(ctx context.Context, channel string) (trouble string, err 
 	}
 	t.Ill(ctx, w.Name, trouble)
 	return trouble, nil
-}
-
-func safely(ctx context.Context, do func(context.Context) error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the test panicked: %v", p)
-		}
-	}()
-	return do(ctx)
 }

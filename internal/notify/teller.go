@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -17,7 +19,8 @@ import (
 
 // Outbox is what the teller needs kept. Every method commits before it returns, and may be called again after an error.
 type Outbox interface {
-	// ClaimNotices gives what choose picks to the caller for makegood.NoticeLease.
+	// ClaimNotices gives what choose picks to the caller for makegood.NoticeLease. choose may put off others by moving their
+	// NotBefore.
 	ClaimNotices(ctx context.Context, channel string, now time.Time,
 		choose func(due []makegood.Notice, sent []makegood.SentMessage) (ids []string, messageID string)) ([]makegood.Notice, error)
 	// WaitingNotices says for each channel that has something to tell when the first of it is due.
@@ -73,7 +76,23 @@ type worker struct {
 	Named
 	pace Pace
 	wake chan struct{}
+	// stuck counts calls of the channel that did not come back in their time, and still have not.
+	stuck atomic.Int32
+
+	mu        sync.Mutex
+	unsettled *attempt // what could not be written down
 }
+
+// attempt is how it went when a channel told something.
+type attempt struct {
+	claimed []makegood.Notice
+	receipt Receipt
+	err     error
+}
+
+// stuckMax is how many calls of one channel may hang at a time. A channel that ignores its deadline would else leave one
+// more behind with each attempt.
+const stuckMax = 3
 
 // NewTeller makes a teller of channels whose names differ.
 func NewTeller(o Options) *Teller {
@@ -145,11 +164,36 @@ func (t *Teller) dispatch(ctx context.Context) {
 			continue
 		}
 		for channel, due := range waiting {
-			if w := t.workers[channel]; w != nil && !due.After(t.Now()) {
+			w := t.workers[channel]
+			switch {
+			case w != nil && !due.After(t.Now()):
 				w.call()
+			case w == nil && t.Now().Sub(due) >= unservedAfter:
+				if err := t.GiveUp(ctx, channel); err != nil && ctx.Err() == nil {
+					t.Log.Error("what waits for a channel that is gone cannot be kept", "channel", channel, "err", err)
+				}
 			}
 		}
 	}
+}
+
+// unservedAfter is how long something may be due over a channel that we do not know, before it is told over others: another
+// node may still know it.
+const unservedAfter = 15 * time.Second
+
+// GiveUp takes what is due over a channel that is not configured: alarms go to others at once, and the word of an end waits
+// for a day, in case the channel comes back.
+func (t *Teller) GiveUp(ctx context.Context, channel string) error {
+	var left []makegood.Notice
+	_, err := t.Outbox.ClaimNotices(ctx, channel, t.Now().Add(-unservedAfter), func(due []makegood.Notice, _ []makegood.SentMessage) ([]string, string) {
+		left = slices.Clone(due)
+		return nil, ""
+	})
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	t.Log.Warn("notices wait for a channel that is not configured", "channel", channel, "notices", len(left))
+	return t.amend(ctx, left, func(i *makegood.Incident, terms makegood.IncidentTerms, n makegood.Notice) { i.Unserved(terms, n.ID) })
 }
 
 // work tells one channel what is due, message after message.
@@ -181,23 +225,39 @@ func (t *Teller) Once(ctx context.Context, channel string) (tried bool, err erro
 	if w == nil {
 		return false, fmt.Errorf("there is no channel %q", channel)
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.unsettled != nil { // first what was said already: it would be said again
+		return true, t.settle(ctx, w, *w.unsettled)
+	}
+	var c choice
 	claimed, err := t.Outbox.ClaimNotices(ctx, channel, t.Now(), func(due []makegood.Notice, sent []makegood.SentMessage) ([]string, string) {
-		ids, message := w.pace.choose(due, sent, t.Now())
-		if message == "" {
-			message = t.NewID(makegood.MessagePrefix)
+		if c = w.pace.choose(due, sent, t.Now()); c.message == "" {
+			c.message = t.NewID(makegood.MessagePrefix)
 		}
-		return ids, message
+		return c.ids, c.message
 	})
-	if err != nil || len(claimed) == 0 {
+	if err != nil {
 		return false, err
+	}
+	if len(c.limited) > 0 {
+		return false, t.amend(ctx, c.limited, func(i *makegood.Incident, terms makegood.IncidentTerms, n makegood.Notice) {
+			i.Limited(terms, n.ID, c.until)
+		})
+	}
+	if len(claimed) == 0 {
+		return false, nil
 	}
 	m, err := t.message(ctx, w, claimed)
 	if err != nil {
 		return true, err
 	}
-	receipt, sendErr := t.send(ctx, w, m)
-	// Whatever came of it is written down even when we are told to stop: an unsettled message would be sent again.
-	return true, t.settle(context.WithoutCancel(ctx), w, claimed, receipt, sendErr)
+	if t.Now().After(claimed[0].LeaseUntil) {
+		return true, nil // we were stopped in between: another teller may have it
+	}
+	a := attempt{claimed: claimed}
+	a.receipt, a.err = t.send(ctx, w, m)
+	return true, t.settle(ctx, w, a)
 }
 
 func (t *Teller) message(ctx context.Context, w *worker, claimed []makegood.Notice) (Message, error) {
@@ -230,68 +290,112 @@ func (t *Teller) message(ctx context.Context, w *worker, claimed []makegood.Noti
 func (t *Teller) send(ctx context.Context, w *worker, m Message) (Receipt, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), makegood.SendTimeout)
 	defer cancel()
+	return w.within(ctx, func() (Receipt, error) { return w.Channel.Send(ctx, m) })
+}
+
+// within calls a channel and waits for it, but not longer than its time. A channel that panics or ignores its deadline is one
+// that failed; its errors are *Error, whatever it returned.
+func (w *worker) within(ctx context.Context, call func() (Receipt, error)) (Receipt, error) {
+	if w.stuck.Load() >= stuckMax {
+		return Receipt{}, &Error{Channel: w.Kind, Reason: ReasonResting, Err: errors.New("earlier attempts have not come back")}
+	}
 	type end struct {
 		receipt Receipt
 		err     error
 	}
 	ended := make(chan end, 1)
+	w.stuck.Add(1)
 	go func() {
 		var e end
 		defer func() {
 			if p := recover(); p != nil {
-				e.err = &Error{Channel: w.Kind, Reason: ReasonClient, Doubt: true, Err: fmt.Errorf("the channel panicked: %v", p)}
+				e.err = &Error{Channel: w.Kind, Reason: ReasonClient, Doubt: true, Err: fmt.Errorf("the channel panicked: %s", panicText(p))}
 			}
+			w.stuck.Add(-1)
 			ended <- e
 		}()
-		e.receipt, e.err = w.Channel.Send(ctx, m)
+		e.receipt, e.err = call()
 	}()
 	select {
 	case e := <-ended:
-		return e.receipt, e.err
+		return e.receipt, w.own(e.err)
 	case <-ctx.Done():
-		// What answers in the same moment still counts.
-		select {
-		case e := <-ended:
-			return e.receipt, e.err
-		default:
-		}
+	}
+	select {
+	case e := <-ended: // what answers in the same moment still counts
+		return e.receipt, w.own(e.err)
+	default:
 		return Receipt{}, &Error{Channel: w.Kind, Reason: ReasonTimeout, Doubt: true, Err: errors.New("no answer within its time")}
 	}
 }
 
-// settle writes down how an attempt ended, on every incident of the message, in one commit.
-func (t *Teller) settle(ctx context.Context, w *worker, claimed []makegood.Notice, r Receipt, sendErr error) error {
+// panicText says what a panic was, as far as that is surely free of secrets.
+func panicText(p any) string {
+	if err, ok := p.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("%T", p)
+}
+
+// own makes an *Error of an error that is none. Its text may hold an address with a secret in it, so it is not kept.
+func (w *worker) own(err error) error {
+	var e *Error
+	if err == nil || errors.As(err, &e) {
+		return err
+	}
+	return &Error{Channel: w.Kind, Reason: ReasonOf(err), Doubt: true, Err: fmt.Errorf("%T", err)}
+}
+
+// settleWithin bounds the writing down of an attempt, so that a database that hangs does not hold up a stop for ever.
+const settleWithin = 8 * time.Second
+
+// settle writes down how an attempt ended, on every incident of the message, in one commit. It does so even when we are told to
+// stop: an unsettled message would be sent again. When it cannot be written down it is kept in mind and comes first next time.
+func (t *Teller) settle(ctx context.Context, w *worker, a attempt) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWithin)
+	defer cancel()
 	attempts := 0
-	for _, n := range claimed {
+	for _, n := range a.claimed {
 		attempts = max(attempts, n.Attempts)
 	}
-	wait := t.wait(sendErr, attempts+1)
-	byIncident := map[string][]makegood.Notice{}
-	for _, n := range claimed {
-		byIncident[n.IncidentID] = append(byIncident[n.IncidentID], n)
-	}
-	err := t.Outbox.AmendIncidents(ctx, slices.Collect(maps.Keys(byIncident)), func(i *makegood.Incident) error {
-		terms := makegood.IncidentTerms{Escalation: t.Escalation, Channels: t.Names(), Now: t.Now(), Actor: "system:teller", Muted: i.Muted, NewID: t.NewID}
-		for _, n := range byIncident[i.ID] {
-			if sendErr == nil {
-				i.Accepted(terms, n.ID, r.RemoteID, r.Delivered)
-			} else {
-				i.NotTold(terms, n.ID, textOf(sendErr), wait, isDoubtful(sendErr))
-			}
+	wait := t.wait(a.err, attempts+1)
+	w.unsettled = &a
+	err := t.amend(ctx, a.claimed, func(i *makegood.Incident, terms makegood.IncidentTerms, n makegood.Notice) {
+		if a.err == nil {
+			i.Accepted(terms, n.ID, a.receipt.RemoteID, a.receipt.Delivered)
+		} else {
+			i.NotTold(terms, n.ID, textOf(a.err), wait, isDoubtful(a.err))
 		}
-		return nil
 	})
+	if code := makegood.CodeOf(err); err == nil || code != makegood.Unavailable && ctx.Err() == nil {
+		w.unsettled = nil // what no repetition can write down must not hold up the channel
+	}
 	if err != nil {
 		return err
 	}
-	t.count(w, claimed, sendErr, attempts+1)
+	t.count(w, a.claimed, a.err, attempts+1)
 	switch {
-	case sendErr == nil:
+	case a.err == nil:
 		t.Ill(ctx, w.Name, "")
-	case attempts+1 >= illAfter || ReasonOf(sendErr) == ReasonAuth:
-		t.Ill(ctx, w.Name, textOf(sendErr))
+	case attempts+1 >= illAfter || ReasonOf(a.err) == ReasonAuth:
+		t.Ill(ctx, w.Name, textOf(a.err))
 	}
 	return nil
+}
+
+// amend changes the incidents of notices, in one commit.
+func (t *Teller) amend(ctx context.Context, notices []makegood.Notice, change func(*makegood.Incident, makegood.IncidentTerms, makegood.Notice)) error {
+	byIncident := map[string][]makegood.Notice{}
+	for _, n := range notices {
+		byIncident[n.IncidentID] = append(byIncident[n.IncidentID], n)
+	}
+	return t.Outbox.AmendIncidents(ctx, slices.Collect(maps.Keys(byIncident)), func(i *makegood.Incident) error {
+		terms := makegood.IncidentTerms{Escalation: t.Escalation, Channels: t.Names(), Now: t.Now(), Actor: "system:teller", Muted: i.Muted, NewID: t.NewID}
+		for _, n := range byIncident[i.ID] {
+			change(i, terms, n)
+		}
+		return nil
+	})
 }
 
 // illAfter is how many attempts of one message fail before the channel itself is an incident. Refused credentials are one

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -21,8 +22,9 @@ func (s *Store) ChangeIncident(ctx context.Context, key string, change func(*mak
 		}
 		i, err := w.incidentOf(ctx, `incident_key = $1 AND state <> 'resolved'`, clean(key))
 		if errors.Is(err, makegood.NotFound) {
-			i, err = w.incidentOf(ctx, `id = (SELECT MAX(id) FROM incidents WHERE incident_key = $1) AND resolved_at > $2`, clean(key),
-				micros(w.now.Add(-makegood.ReopenWithin)))
+			// Not the greatest id: the clock may have been set back between two of them.
+			i, err = w.incidentOf(ctx, `id = (SELECT id FROM incidents WHERE incident_key = $1 ORDER BY resolved_at DESC, id DESC LIMIT 1)
+				AND resolved_at > $2`, clean(key), micros(w.now.Add(-makegood.ReopenWithin)))
 		}
 		if errors.Is(err, makegood.NotFound) {
 			i, err = nil, nil
@@ -44,24 +46,47 @@ func (s *Store) ChangeIncident(ctx context.Context, key string, change func(*mak
 func (s *Store) AmendIncidents(ctx context.Context, ids []string, change func(*makegood.Incident) error) error {
 	ids = slices.Compact(slices.Sorted(slices.Values(ids))) // one order for all, so that two never wait for each other
 	return s.write(ctx, func(w *writing) error {
-		for _, id := range ids {
-			i, err := w.incidentOf(ctx, `id = $1`, id)
-			if errors.Is(err, makegood.NotFound) {
-				return makegood.Errorf(makegood.NotFound, "There is no incident %s.", id)
-			}
-			if err != nil {
-				return err
-			}
-			before := beforeOf(i)
-			if err := change(i); err != nil {
-				return err
-			}
-			if err := w.keepIncident(ctx, i, before); err != nil {
+		for chunk := range slices.Chunk(ids, inMax) {
+			if err := w.amendIncidents(ctx, chunk, change); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// amendIncidents changes incidents, which it loads together.
+func (w *writing) amendIncidents(ctx context.Context, ids []string, change func(*makegood.Incident) error) error {
+	in, args := placeholders(ids, 1)
+	byID := make(map[string]*makegood.Incident, len(ids))
+	if err := each(ctx, w.Tx, func(rows Rows) error {
+		i, err := scanIncident(rows)
+		byID[i.ID] = i.Incident
+		return err
+	}, `SELECT `+incidentColumns+` FROM incidents WHERE id IN (`+in+`) ORDER BY id`+w.store.engine.forUpdate(), args...); err != nil {
+		return err
+	}
+	notices, err := noticesOf(ctx, w.Tx, `incident_id IN (`+in+`) ORDER BY incident_id, id`+w.store.engine.forUpdate(), args...)
+	if err != nil {
+		return err
+	}
+	for _, n := range notices {
+		byID[n.IncidentID].Notices = append(byID[n.IncidentID].Notices, n)
+	}
+	for _, id := range ids {
+		i := byID[id]
+		if i == nil {
+			return makegood.Errorf(makegood.NotFound, "There is no incident %s.", id)
+		}
+		before := beforeOf(i)
+		if err := change(i); err != nil {
+			return err
+		}
+		if err := w.keepIncident(ctx, i, before); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lockName holds a name until the end of the transaction.
@@ -103,7 +128,8 @@ func (w *writing) incidentOf(ctx context.Context, where string, args ...any) (*m
 	if err != nil {
 		return nil, err
 	}
-	if i.Notices, err = noticesOf(ctx, w.Tx, `incident_id = $1 ORDER BY id`, i.ID); err != nil {
+	// Locked as well, because whoever claims notices locks nothing else.
+	if i.Notices, err = noticesOf(ctx, w.Tx, `incident_id = $1 ORDER BY id`+w.store.engine.forUpdate(), i.ID); err != nil {
 		return nil, err
 	}
 	return i.Incident, nil
@@ -152,13 +178,17 @@ func (w *writing) keepIncident(ctx context.Context, i *makegood.Incident, before
 		return err
 	}
 	for _, m := range i.Timeline {
+		most := int64(makegood.TimelineMax)
+		if alwaysKept(m.Kind) {
+			most = math.MaxInt64
+		}
 		if err := w.Do(ctx, `
 			INSERT INTO incident_moments (incident_id, n, at, kind, actor, said)
-			SELECT id, moments, $2, $3, $4, $5 FROM incidents WHERE id = $1`,
-			i.ID, micros(m.At), string(m.Kind), clean(m.Actor), clean(m.Text)); err != nil {
+			SELECT id, moments, $2, $3, $4, $5 FROM incidents WHERE id = $1 AND moments < $6`,
+			i.ID, micros(m.At), string(m.Kind), clean(m.Actor), clean(m.Text), most); err != nil {
 			return err
 		}
-		if err := w.Do(ctx, `UPDATE incidents SET moments = moments + 1 WHERE id = $1`, i.ID); err != nil {
+		if err := w.Do(ctx, `UPDATE incidents SET moments = moments + 1 WHERE id = $1 AND moments < $2`, i.ID, most); err != nil {
 			return err
 		}
 	}
@@ -179,6 +209,15 @@ func (w *writing) keepIncident(ctx context.Context, i *makegood.Incident, before
 	}
 	w.wake(IncidentsWoken)
 	return nil
+}
+
+// alwaysKept reports whether a line is written to a time line that is full: what a person did, and the end.
+func alwaysKept(k makegood.MomentKind) bool {
+	switch k {
+	case makegood.MomentAcknowledged, makegood.MomentNote, makegood.MomentResolved:
+		return true
+	}
+	return false
 }
 
 // What Options.Wake is called with, beside the names of queues, when there may be something to tell, and when a timer of an
@@ -207,7 +246,7 @@ func (s *Store) Incident(ctx context.Context, id string) (*makegood.Incident, er
 			m.At = fromMicros(at)
 			i.Timeline = append(i.Timeline, m)
 			return err
-		}, `SELECT at, kind, actor, said FROM incident_moments WHERE incident_id = $1 ORDER BY n LIMIT 2000`, id)
+		}, `SELECT at, kind, actor, said FROM incident_moments WHERE incident_id = $1 ORDER BY n LIMIT 5000`, id)
 	})
 	if errors.Is(err, makegood.NotFound) {
 		return nil, makegood.Errorf(makegood.NotFound, "There is no incident %s. See which there are: makegood incidents list.", id)
@@ -309,7 +348,7 @@ func (s *Store) DueIncidents(ctx context.Context, now time.Time) (ids []string, 
 				next = fromMicros(at)
 			}
 			return nil
-		}, `SELECT id, next_at FROM incidents WHERE next_at > 0 ORDER BY next_at LIMIT 1000`)
+		}, `SELECT id, next_at FROM incidents WHERE next_at > 0 ORDER BY next_at, id LIMIT 1000`)
 	})
 	return ids, next, err
 }
@@ -323,8 +362,9 @@ func (s *Store) ShiftTimers(ctx context.Context, by time.Duration, name, value s
 			`UPDATE incidents SET next_at = next_at + $1 WHERE next_at > 0`,
 			`UPDATE incidents SET climbed_at = climbed_at + $1 WHERE state <> 'resolved'`,
 			`UPDATE incidents SET acked_until = acked_until + $1 WHERE state = 'acknowledged'`,
-			`UPDATE notices SET not_before = not_before + $1 WHERE state = 'queued'`,
-			`UPDATE notices SET lease_until = lease_until + $1 WHERE state = 'sending'`,
+			// When they were made counts for how long they are gathered and tried.
+			`UPDATE notices SET not_before = not_before + $1, created_at = created_at + $1 WHERE state = 'queued'`,
+			`UPDATE notices SET lease_until = lease_until + $1, created_at = created_at + $1 WHERE state = 'sending'`,
 		} {
 			if err := w.Do(ctx, statement, us); err != nil {
 				return err

@@ -12,15 +12,15 @@ import (
 func itoa(n int) string { return strconv.Itoa(n) }
 
 const noticeColumns = `id, incident_id, channel, kind, priority, bundle, span, round, rung, state, not_before, lease_until, message_id,
-	attempts, doubt, remote_id, error, created_at, sent_at, arrived_at`
+	attempts, doubt, remote_id, error, created_at, sent_at, arrived_at, doubts, doubted_at`
 
 func scanNotice(row Row) (makegood.Notice, error) {
 	var n makegood.Notice
-	var notBefore, lease, created, sent, arrived int64
+	var notBefore, lease, created, sent, arrived, doubted int64
 	err := row.Scan(&n.ID, &n.IncidentID, &n.Channel, (*string)(&n.Kind), (*string)(&n.Priority), &n.Group, &n.Span, &n.Round, &n.Rung,
-		(*string)(&n.State), &notBefore, &lease, &n.MessageID, &n.Attempts, &n.Doubt, &n.RemoteID, &n.Error, &created, &sent, &arrived)
+		(*string)(&n.State), &notBefore, &lease, &n.MessageID, &n.Attempts, &n.Doubt, &n.RemoteID, &n.Error, &created, &sent, &arrived, &n.Doubts, &doubted)
 	n.NotBefore, n.LeaseUntil, n.CreatedAt = fromMicros(notBefore), fromMicros(lease), fromMicros(created)
-	n.SentAt, n.ArrivedAt = fromMicros(sent), fromMicros(arrived)
+	n.SentAt, n.ArrivedAt, n.DoubtedAt = fromMicros(sent), fromMicros(arrived), fromMicros(doubted)
 	return n, err
 }
 
@@ -38,14 +38,15 @@ func noticesOf(ctx context.Context, tx Tx, where string, args ...any) ([]makegoo
 func (w *writing) keepNotice(ctx context.Context, n makegood.Notice) error {
 	return w.Do(ctx, `
 		INSERT INTO notices (`+noticeColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 		ON CONFLICT (id) DO UPDATE
-		SET state = excluded.state, not_before = excluded.not_before, lease_until = excluded.lease_until,
+		SET priority = excluded.priority, span = excluded.span, state = excluded.state, not_before = excluded.not_before, lease_until = excluded.lease_until,
 			message_id = excluded.message_id, attempts = excluded.attempts, doubt = excluded.doubt, remote_id = excluded.remote_id,
-			error = excluded.error, sent_at = excluded.sent_at, arrived_at = excluded.arrived_at`,
+			error = excluded.error, sent_at = excluded.sent_at, arrived_at = excluded.arrived_at, doubts = excluded.doubts,
+			doubted_at = excluded.doubted_at`,
 		n.ID, n.IncidentID, clean(n.Channel), string(n.Kind), string(n.Priority), clean(n.Group), n.Span, n.Round, n.Rung, string(n.State),
 		micros(n.NotBefore), micros(n.LeaseUntil), n.MessageID, n.Attempts, n.Doubt, clean(n.RemoteID), clean(n.Error), micros(n.CreatedAt),
-		micros(n.SentAt), micros(n.ArrivedAt))
+		micros(n.SentAt), micros(n.ArrivedAt), n.Doubts, micros(n.DoubtedAt))
 }
 
 // sentWithin is how far back the limits of a channel look.
@@ -53,7 +54,9 @@ const sentWithin = 3 * time.Hour
 
 // ClaimNotices lets choose pick from what a channel has to tell now, given what it told in the last hours, and gives the
 // picked ones to the caller until the lease ends. choose returns the ids and the message they are told in; no ids is
-// nothing for now. What a dead teller had claimed is due again when its lease has ended, and still has its message.
+// nothing for now. choose may put off notices that it does not pick, by moving their NotBefore. What a dead teller had
+// claimed is due again when its lease has ended, and still has its message. What somebody else is changing just now is left
+// for the next time.
 func (s *Store) ClaimNotices(ctx context.Context, channel string, now time.Time,
 	choose func(due []makegood.Notice, sent []makegood.SentMessage) (ids []string, messageID string)) (claimed []makegood.Notice, err error) {
 	err = s.write(ctx, func(w *writing) error {
@@ -62,7 +65,7 @@ func (s *Store) ClaimNotices(ctx context.Context, channel string, now time.Time,
 			return err
 		}
 		due, err := noticesOf(ctx, w.Tx, `channel = $1 AND (state = 'queued' AND not_before <= $2 OR state = 'sending' AND lease_until <= $2)
-			ORDER BY priority, id LIMIT 2000`, channel, micros(now))
+			ORDER BY priority, id LIMIT 2000`+w.skipLocked(), channel, micros(now))
 		if err != nil || len(due) == 0 {
 			return err
 		}
@@ -71,8 +74,16 @@ func (s *Store) ClaimNotices(ctx context.Context, channel string, now time.Time,
 			return err
 		}
 		ids, messageID := choose(due, sent)
+		picked := make(map[string]bool, len(ids))
+		for _, id := range ids {
+			picked[id] = true
+		}
+		putOff := map[time.Time][]string{}
 		for _, n := range due {
-			if !slices.Contains(ids, n.ID) {
+			if !picked[n.ID] {
+				if n.NotBefore.After(now) {
+					putOff[n.NotBefore] = append(putOff[n.NotBefore], n.ID)
+				}
 				continue
 			}
 			n.State, n.LeaseUntil, n.MessageID = makegood.NoticeSending, now.Add(makegood.NoticeLease), messageID
@@ -85,9 +96,26 @@ func (s *Store) ClaimNotices(ctx context.Context, channel string, now time.Time,
 				return err
 			}
 		}
+		for until, ids := range putOff {
+			for chunk := range slices.Chunk(ids, inMax) {
+				list, args := placeholders(chunk, 2)
+				if err := w.Do(ctx, `UPDATE notices SET state = 'queued', not_before = $1 WHERE id IN (`+list+`)`, append([]any{micros(until)}, args...)...); err != nil {
+					return err
+				}
+			}
+		}
 		return nil
 	})
 	return claimed, err
+}
+
+// skipLocked locks the selected rows until the end of the transaction, without those that another one holds: whoever claims
+// notices never waits for somebody who changes their incidents, so the two cannot wait for each other.
+func (w *writing) skipLocked() string {
+	if lock := w.store.engine.forUpdate(); lock != "" {
+		return lock + " SKIP LOCKED"
+	}
+	return ""
 }
 
 func idsOf(notices []makegood.Notice) []string {
@@ -102,15 +130,16 @@ func (w *writing) sentMessages(ctx context.Context, channel string, since time.T
 	var list []makegood.SentMessage
 	err := each(ctx, w.Tx, func(rows Rows) error {
 		var m makegood.SentMessage
-		var at, alarms int64
-		err := rows.Scan(&m.ID, &m.Group, (*string)(&m.Priority), &at, &alarms)
-		m.At, m.IsAlarm = fromMicros(at), alarms > 0
+		var sent, doubted, alarms int64
+		err := rows.Scan(&m.ID, &m.Group, (*string)(&m.Priority), &sent, &doubted, &m.Doubts, &alarms)
+		m.At, m.IsAlarm, m.Accepted = fromMicros(max(sent, doubted)), alarms > 0, sent > 0
 		list = append(list, m)
 		return err
 	}, `
-		SELECT message_id, bundle, MIN(priority), MAX(sent_at), SUM(CASE WHEN kind = 'resolved' THEN 0 ELSE 1 END)
+		SELECT message_id, bundle, COALESCE(MIN(CASE WHEN kind <> 'resolved' THEN priority END), MIN(priority)), MAX(sent_at),
+			MAX(doubted_at), MAX(doubts), SUM(CASE WHEN kind = 'resolved' THEN 0 ELSE 1 END)
 		FROM notices
-		WHERE channel = $1 AND sent_at > $2
+		WHERE channel = $1 AND (sent_at > $2 OR doubted_at > $2)
 		GROUP BY message_id, bundle
 		ORDER BY 4, 1, 2`, channel, micros(since))
 	return list, err

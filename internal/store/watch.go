@@ -51,6 +51,9 @@ func (s *Store) Silences(ctx context.Context, now time.Time) ([]makegood.Silence
 // KeepBeat keeps what something that reports by itself said: makegood.BeatStart, BeatSuccess or BeatFail.
 func (s *Store) KeepBeat(ctx context.Context, name string, kind makegood.BeatKind, note string) error {
 	return s.write(ctx, func(w *writing) error {
+		if err := w.lockName(ctx, "heartbeat/"+name); err != nil { // two reports at once each change what the other left
+			return err
+		}
 		b, err := beatOf(ctx, w, name)
 		if errors.Is(err, makegood.NotFound) {
 			b, err = makegood.Beat{FirstSeenAt: w.now}, nil
@@ -160,10 +163,14 @@ func (s *Store) ChannelTests(ctx context.Context) (map[string]makegood.ChannelTe
 	return tests, err
 }
 
+// usedFor is how long it is remembered after its end that a link was used: the clock may be set back, and a message that is
+// repeated carries a link of its own that ends later.
+const usedFor = 7 * 24 * time.Hour
+
 // UseLink marks a link of one use as used. One that was used before is makegood.Conflict.
 func (s *Store) UseLink(ctx context.Context, id string, expires time.Time) error {
 	return s.write(ctx, func(w *writing) error {
-		if err := w.Do(ctx, `DELETE FROM used_links WHERE expires_at < $1`, micros(w.now)); err != nil {
+		if err := w.Do(ctx, `DELETE FROM used_links WHERE expires_at < $1`, micros(w.now.Add(-usedFor))); err != nil {
 			return err
 		}
 		n, err := w.Exec(ctx, `INSERT INTO used_links (id, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING`, id, micros(expires))
@@ -177,7 +184,7 @@ func (s *Store) UseLink(ctx context.Context, id string, expires time.Time) error
 // HouseValue returns what the database keeps for itself under a name. The first caller decides what it is.
 func (s *Store) HouseValue(ctx context.Context, name string, first func() string) (value string, err error) {
 	err = s.write(ctx, func(w *writing) error {
-		if err := w.Do(ctx, `INSERT INTO house (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, clean(name), first()); err != nil {
+		if err := w.Do(ctx, `INSERT INTO house (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, clean(name), clean(first())); err != nil {
 			return err
 		}
 		return w.QueryRow(ctx, `SELECT value FROM house WHERE name = $1`, clean(name)).Scan(&value)

@@ -30,8 +30,9 @@ type Timekeeper struct {
 	Clock Clock
 	Log   *slog.Logger
 
-	last mark
-	kept time.Duration // when it was written down last, by the machine's time
+	last   mark
+	kept   time.Duration // when it was written down last, by the machine's time
+	shared time.Duration // when it was seen last that another machine keeps the same timers, by the machine's time; 0 is never
 }
 
 // mark is both times at one moment.
@@ -51,37 +52,80 @@ const (
 
 // Look compares the two times with those of the last look and moves the timers by what the wall has gone astray, in the
 // commit that remembers it: a crash moves them once or not at all. It is called about once a second by one goroutine.
+//
+// When several machines keep their timers in one database, a clock that goes astray on one of them moves nothing: the others
+// are on time, and moving would make them late.
 func (k *Timekeeper) Look(ctx context.Context) error {
-	since, boot := k.Clock.Machine()
-	now := mark{Wall: k.Clock.Wall().Round(0), Machine: since, Boot: boot}
-	if k.last.Boot == "" {
-		text, err := k.Store.HouseValue(ctx, markName, func() string { return encodeMark(now) })
-		if err != nil {
-			return err
-		}
-		if err := json.Unmarshal([]byte(text), &k.last); err != nil {
-			k.Log.Warn("the kept time cannot be read and is written anew", "err", err)
-			k.last = now
-		}
+	now := k.read()
+	isFirst := k.last.Boot == ""
+	if !isFirst && jumped(k.last, now) == 0 && now.Boot == k.last.Boot && now.Machine-k.kept < markEvery {
+		k.last = now
+		return nil
 	}
-	if k.last.Boot == now.Boot && now.Machine >= k.last.Machine {
-		jump := now.Wall.Sub(k.last.Wall) - (now.Machine - k.last.Machine)
-		if jump > jumpLeast || jump < -jumpLeast {
-			k.Log.Warn("the clock was set; timers of incidents move with it", "by", jump.Round(time.Millisecond).String())
-			if err := k.Store.ShiftTimers(ctx, jump, markName, encodeMark(now)); err != nil {
-				return err // the next look sees the same jump
-			}
-			k.kept = now.Machine
-		}
+	// What is written down counts, and not our memory: an error does not say whether the timers were moved, and another
+	// process of this machine may have moved them.
+	kept, err := k.written(ctx, now)
+	if err != nil {
+		return err
 	}
-	if k.last.Boot != now.Boot || now.Machine-k.kept >= markEvery || k.kept == 0 {
-		if err := k.Store.KeepHouseValue(ctx, markName, encodeMark(now)); err != nil {
-			return err
-		}
-		k.kept = now.Machine
+	if !isFirst && kept.Boot != now.Boot {
+		k.shared = now.Machine
 	}
-	k.last = now
+	isShared := k.shared != 0 && now.Machine-k.shared < 3*markEvery
+	if jump := jumped(kept, now); jump != 0 && !isShared {
+		k.Log.Warn("the clock was set; timers of incidents move with it", "by", jump.Round(time.Millisecond).String())
+		err = k.Store.ShiftTimers(ctx, jump, markName, encodeMark(now))
+	} else {
+		err = k.Store.KeepHouseValue(ctx, markName, encodeMark(now))
+	}
+	if err != nil {
+		return err
+	}
+	k.last, k.kept = now, now.Machine
 	return nil
+}
+
+// read reads both times. Between the two readings no time should pass, and the program may be stopped there: then it reads
+// again, or a stop would look like a clock that was set.
+func (k *Timekeeper) read() mark {
+	var m mark
+	for range readsMax {
+		before, boot := k.Clock.Machine()
+		m = mark{Wall: k.Clock.Wall().Round(0), Machine: before, Boot: boot}
+		if after, same := k.Clock.Machine(); same == boot && after-before < jumpLeast/4 {
+			break
+		}
+	}
+	return m
+}
+
+// readsMax bounds the attempts to read both times at one moment.
+const readsMax = 5
+
+// written is the mark that was written down last, or now's when none was or it cannot be read.
+func (k *Timekeeper) written(ctx context.Context, now mark) (mark, error) {
+	text, err := k.Store.HouseValue(ctx, markName, func() string { return encodeMark(now) })
+	if err != nil {
+		return mark{}, err
+	}
+	var m mark
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		k.Log.Warn("the kept time cannot be read and is written anew", "err", err)
+		return now, nil
+	}
+	return m, nil
+}
+
+// jumped is by what the wall was set between two marks of one start of the machine; 0 is not at all.
+func jumped(from, to mark) time.Duration {
+	if from.Boot != to.Boot || to.Machine < from.Machine {
+		return 0
+	}
+	jump := to.Wall.Sub(from.Wall) - (to.Machine - from.Machine)
+	if jump <= jumpLeast && jump >= -jumpLeast {
+		return 0
+	}
+	return jump
 }
 
 func encodeMark(m mark) string {

@@ -43,6 +43,7 @@ type Options struct {
 type Desk struct {
 	Options
 	mu    sync.Mutex
+	era   int // rises whenever what is known is forgotten
 	known map[string]standing
 	quiet []makegood.Silence // as they were read last
 	read  time.Time
@@ -61,8 +62,12 @@ func NewDesk(o Options) *Desk { return &Desk{Options: o, known: map[string]stand
 // rewriteEvery is how often what is seen is written down anew while nothing but its figures changes.
 const rewriteEvery = time.Minute
 
-// relookEvery is how often the database is believed more than our own memory: another node may have changed it.
-const relookEvery = 5 * time.Minute
+// How often the database is believed more than our own memory, because another node, or a person there, may have changed it:
+// an incident that was ended there and is still red has to come back soon. Of what is well there is much more.
+const (
+	relookOpenEvery  = time.Minute
+	relookEndedEvery = 5 * time.Minute
+)
 
 // knownMax bounds the memory; beyond it every word is a write.
 const knownMax = 10_000
@@ -70,7 +75,8 @@ const knownMax = 10_000
 // Found opens the incident of a finding, or tells it what is seen now. Saying it again and again is how it is meant.
 func (d *Desk) Found(ctx context.Context, f makegood.Finding) error {
 	key := f.Key()
-	if !d.isNews(key, true, f) {
+	era, isNews := d.isNews(key, true, f)
+	if !isNews {
 		return nil
 	}
 	muted, err := d.muted(ctx, key, f.DependsOn)
@@ -80,7 +86,7 @@ func (d *Desk) Found(ctx context.Context, f makegood.Finding) error {
 	opened := false
 	err = d.Store.ChangeIncident(ctx, key, func(i *makegood.Incident) (*makegood.Incident, error) {
 		t := d.terms("system:watch", muted)
-		if opened = i == nil; opened {
+		if opened = i == nil || i.State == makegood.IncidentResolved && i.IsFull(); opened {
 			return makegood.OpenIncident(f, t), nil
 		}
 		if !i.See(f, t) {
@@ -94,13 +100,14 @@ func (d *Desk) Found(ctx context.Context, f makegood.Finding) error {
 	if opened {
 		d.Log.Warn("incident", "check", f.Check, "subject", f.Subject, "priority", string(f.Priority), "detail", f.Detail, "muted", muted)
 	}
-	d.remember(key, standing{open: true, finding: f, at: d.Now()})
+	d.remember(era, key, standing{open: true, finding: f, at: d.Now()})
 	return nil
 }
 
 // Cleared ends the incident of a key; why is what is seen now. That there is none is no error.
 func (d *Desk) Cleared(ctx context.Context, key, why string) error {
-	if !d.isNews(key, false, makegood.Finding{}) {
+	era, isNews := d.isNews(key, false, makegood.Finding{})
+	if !isNews {
 		return nil
 	}
 	ended := false
@@ -118,29 +125,33 @@ func (d *Desk) Cleared(ctx context.Context, key, why string) error {
 	if ended {
 		d.Log.Info("incident is over", "incident", key, "why", why)
 	}
-	d.remember(key, standing{at: d.Now()})
+	d.remember(era, key, standing{at: d.Now()})
 	return nil
 }
 
-// isNews reports whether a word about a key has to be written.
-func (d *Desk) isNews(key string, open bool, f makegood.Finding) bool {
+// isNews reports whether a word about a key has to be written. era is for remember.
+func (d *Desk) isNews(key string, open bool, f makegood.Finding) (era int, isNews bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	was, ok := d.known[key]
 	age := d.Now().Sub(was.at)
 	switch {
-	case !ok, was.open != open, age < 0, age >= relookEvery:
-		return true
+	case !ok, was.open != open, age < 0, open && age >= relookOpenEvery, age >= relookEndedEvery:
+		return d.era, true
 	case !open:
-		return false
+		return d.era, false
 	}
 	isSame := f.Title == was.finding.Title && f.Priority == was.finding.Priority && slices.Equal(f.DependsOn, was.finding.DependsOn)
-	return !isSame || f.Detail != was.finding.Detail && age >= rewriteEvery
+	return d.era, !isSame || f.Detail != was.finding.Detail && age >= rewriteEvery
 }
 
-func (d *Desk) remember(key string, s standing) {
+// remember keeps what was written, unless a person has changed something since era.
+func (d *Desk) remember(era int, key string, s standing) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if era != d.era {
+		return
+	}
 	if len(d.known) >= knownMax {
 		clear(d.known)
 	}
@@ -159,6 +170,7 @@ func (d *Desk) Retell(e makegood.Escalation, channels []string, maintenance []ma
 func (d *Desk) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.era++
 	clear(d.known)
 	d.read = time.Time{}
 }
@@ -178,9 +190,11 @@ func (d *Desk) muted(ctx context.Context, key string, dependsOn []string) (strin
 	}
 	for _, s := range silences {
 		if s.Covers(key, d.Now()) {
-			return s.Reason + " (until " + s.Until.UTC().Format(time.RFC3339) + ")", nil
+			return silencedBy(s), nil
 		}
 	}
+	// What explained itself would never be told.
+	dependsOn = slices.DeleteFunc(slices.Clone(dependsOn), func(other string) bool { return other == key })
 	if len(dependsOn) == 0 {
 		return "", nil
 	}
@@ -191,12 +205,16 @@ func (d *Desk) muted(ctx context.Context, key string, dependsOn []string) (strin
 	return "explained by " + open[0], nil
 }
 
+func silencedBy(s makegood.Silence) string {
+	return s.Reason + " (until " + s.Until.UTC().Format(time.RFC3339) + ")"
+}
+
 // silencesFor is how long silences that were read are believed.
 const silencesFor = time.Second
 
 func (d *Desk) silences(ctx context.Context) ([]makegood.Silence, error) {
 	d.mu.Lock()
-	age, quiet := d.Now().Sub(d.read), d.quiet
+	age, quiet, era := d.Now().Sub(d.read), d.quiet, d.era
 	d.mu.Unlock()
 	if age >= 0 && age < silencesFor {
 		return quiet, nil
@@ -207,8 +225,11 @@ func (d *Desk) silences(ctx context.Context) ([]makegood.Silence, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.quiet, d.read = append(slices.Clone(d.Maintenance), list...), d.Now()
-	return d.quiet, nil
+	quiet = append(slices.Clone(d.Maintenance), list...)
+	if era == d.era { // else a silence was made or ended while we read
+		d.quiet, d.read = quiet, d.Now()
+	}
+	return quiet, nil
 }
 
 // IsMaintained reports whether findings of a key are muted by a silence or a window now, as far as was read last.

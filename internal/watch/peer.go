@@ -86,7 +86,9 @@ type Hearing struct {
 	Silent time.Duration // after which the watcher is taken for dead
 
 	mu      sync.Mutex
-	began   time.Time
+	newest  int64     // the sequence that was seen last, by whichever node heard it
+	since   time.Time // when we saw it first
+	looked  time.Time // when we looked last
 	refused int
 }
 
@@ -105,6 +107,9 @@ func (h *Hearing) Hear(ctx context.Context, body []byte, signature string) (answ
 		}
 		return nil, "", err
 	}
+	h.mu.Lock()
+	h.newest, h.since = max(h.newest, s.Beat.Sequence), h.Now()
+	h.mu.Unlock()
 	own := h.Own(ctx)
 	own.Role, own.Sequence, own.At, own.Host = RoleServer, s.Beat.Sequence, h.Now(), h.Host
 	if answer, err = json.Marshal(signed{Beat: own, Answers: s.Beat.Sequence}); err != nil {
@@ -120,23 +125,25 @@ func (h *Hearing) Refused() int {
 	return h.refused
 }
 
-// last returns the newest beat and its age; before the first, the age counts from our start.
+// stopLeast is after how long without a look we were stopped ourselves. Looks come every few seconds.
+const stopLeast = 2 * time.Minute
+
+// last returns the newest beat and for how long nothing newer was heard, by any node. That counts from when we saw it, and not
+// from a time that was written down: the wall may have been set since. What was said while we did not run, or were stopped,
+// says nothing of now; the watcher gets its time to be heard again.
 func (h *Hearing) last(ctx context.Context) (b makegood.PeerBeat, age time.Duration, err error) {
-	h.mu.Lock()
-	if h.began.IsZero() {
-		h.began = h.Now()
-	}
-	began := h.began
-	h.mu.Unlock()
-	b, heard, err := h.Store.PeerBeat(ctx, RoleWatcher)
+	b, _, err = h.Store.PeerBeat(ctx, RoleWatcher)
 	if errors.Is(err, makegood.NotFound) {
 		err = nil
 	}
-	// What was said while we were not running says nothing of now; the watcher gets its time to be heard again.
-	if heard.Before(began) {
-		heard = began
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.Now()
+	if h.since.IsZero() || b.Sequence > h.newest || now.Sub(h.looked) > max(stopLeast, h.Silent) {
+		h.newest, h.since = max(h.newest, b.Sequence), now
 	}
-	return b, h.Now().Sub(heard), err
+	h.looked = now
+	return b, now.Sub(h.since), err
 }
 
 // Silence is red when the watcher was not heard for too long.

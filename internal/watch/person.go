@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +45,9 @@ func (d *Desk) AcknowledgeMessage(ctx context.Context, channel, messageID, linkI
 		if i.State == makegood.IncidentResolved {
 			return nil
 		}
-		ids = append(ids, i.ID)
+		if !slices.Contains(ids, i.ID) { // it may be called again
+			ids = append(ids, i.ID)
+		}
 		return i.Acknowledge(d.terms("link:"+channel, i.Muted), 0)
 	})
 	if err == nil && len(ids) == 0 {
@@ -91,8 +94,36 @@ func (d *Desk) Silence(ctx context.Context, pattern, reason, by string, hold tim
 	}
 	now := d.Now()
 	s := makegood.Silence{ID: d.NewID(makegood.SilencePrefix), Pattern: pattern, From: now, Until: now.Add(hold), Reason: reason, By: by}
-	defer d.forget()
-	return s, d.Store.AddSilence(ctx, s)
+	if err := d.Store.AddSilence(ctx, s); err != nil {
+		return s, err
+	}
+	d.forget()
+	return s, d.hush(ctx, s)
+}
+
+// hush mutes what is open and covered by a new silence. The timers would do so when they are due, but what waits to be sent
+// would be sent until then. A crash before it is over leaves that.
+func (d *Desk) hush(ctx context.Context, s makegood.Silence) error {
+	keys, err := d.Store.OpenIncidents(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if !makegood.MatchKey(s.Pattern, key) {
+			continue
+		}
+		err := d.Store.ChangeIncident(ctx, key, func(i *makegood.Incident) (*makegood.Incident, error) {
+			if i == nil || i.State == makegood.IncidentResolved {
+				return nil, nil
+			}
+			i.Tick(d.terms(s.By, silencedBy(s)))
+			return i, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // EndSilence ends a silence now.

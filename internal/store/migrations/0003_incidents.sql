@@ -58,6 +58,8 @@ CREATE TABLE notices (
     message_id  TEXT    NOT NULL, -- the message it was last told in
     attempts    BIGINT  NOT NULL,
     doubt       BOOLEAN NOT NULL, -- whether somebody may have been told by a failed attempt
+    doubts      BIGINT  NOT NULL, -- by how many attempts, and when by the last
+    doubted_at  BIGINT  NOT NULL,
     remote_id   TEXT    NOT NULL,
     error       TEXT    NOT NULL,
     created_at  BIGINT  NOT NULL,
@@ -68,6 +70,7 @@ CREATE TABLE notices (
 CREATE INDEX notices_waiting ON notices (channel, not_before) WHERE state = 'queued' OR state = 'sending';
 CREATE INDEX notices_of_incident ON notices (incident_id);
 CREATE INDEX notices_sent ON notices (channel, sent_at) WHERE sent_at > 0;
+CREATE INDEX notices_doubted ON notices (channel, doubted_at) WHERE doubted_at > 0;
 CREATE INDEX notices_of_message ON notices (message_id) WHERE message_id <> '';
 CREATE INDEX notices_remote ON notices (remote_id) WHERE remote_id <> '';
 
