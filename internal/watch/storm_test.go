@@ -51,8 +51,8 @@ func TestStorm(t *testing.T) {
 	began := now
 	const monitors = 1000
 	key := func(n int) string { return fmt.Sprintf("m%04d", n) }
-	mended := 20 * time.Minute
-	for second := range 35 * 60 {
+	mended := 7 * time.Minute
+	for second := range 18 * 60 {
 		since := time.Duration(second) * time.Second
 		now = began.Add(since)
 		for n := range monitors {
@@ -66,7 +66,7 @@ func TestStorm(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if second%5 == 0 {
+		if second%10 == 0 {
 			if _, err := desk.Tick(t.Context()); err != nil {
 				t.Fatal(err)
 			}
