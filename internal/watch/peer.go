@@ -190,6 +190,17 @@ func (h *Hearing) Worry() probe.Prober {
 	})
 }
 
+// Blindness is red when the watcher says that it cannot see the network: it tells what it can, and we tell it too.
+func (h *Hearing) Blindness() probe.Prober {
+	return looked(h.Now, func(ctx context.Context) (string, error) {
+		b, _, err := h.last(ctx)
+		if err != nil || !b.Blind {
+			return "", err
+		}
+		return b.From + " says that it cannot see the network, so nobody watches", nil
+	})
+}
+
 // The bounds of what a peer may say of itself.
 const (
 	skewMax = 5 * time.Second

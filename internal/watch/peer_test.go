@@ -103,8 +103,15 @@ func TestBeats(t *testing.T) {
 	sees(t, "unsent", p.hearing.Worry(), "[UNSENT]")
 	sees(t, "skew", p.hearing.Skew(), "[SKEW] <= 5s (10s")
 	sees(t, "skew at the watcher", p.beating.Skew(), "[SKEW]")
+	// A watcher that cannot see is a finding of its own, and no worry about what it could not tell.
+	p.ownWatcher = makegood.PeerBeat{Blind: true}
+	sees(t, "a beat", p.beating, "")
+	sees(t, "blind", p.hearing.Blindness(), "w1 says that it cannot see")
+	sees(t, "no worry", p.hearing.Worry(), "")
+	p.ownWatcher = makegood.PeerBeat{}
 	p.hearing.Host = "host2"
 	sees(t, "a beat", p.beating, "")
+	sees(t, "not blind", p.hearing.Blindness(), "")
 	sees(t, "same machine", p.hearing.Company(), "this machine")
 	sees(t, "same machine", p.beating.Company(), "this machine")
 	p.beating.Drill = true
