@@ -126,6 +126,11 @@ func (d *drill) openServer() {
 func (d *drill) openWatcher() {
 	d.t.Helper()
 	d.watchUp = d.start("watch")
+	d.awaitSure()
+}
+
+func (d *drill) awaitSure() {
+	d.t.Helper()
 	d.await(60*time.Second, "a watcher that is sure", func() bool {
 		var info struct {
 			HeardAt  time.Time `json:"server_heard_at"`
@@ -195,7 +200,7 @@ func (d *drill) first(since time.Time, limit time.Duration, word string, channel
 // within compares a time with its limit: in a strict drill it must keep it.
 func (d *drill) within(what string, took, limit time.Duration) {
 	d.t.Helper()
-	d.t.Logf("  %-46s %8s  (at most %v)", what, took.Round(10*time.Millisecond), limit)
+	d.t.Logf("  %-66s %8s  (at most %v)", what, took.Round(10*time.Millisecond), limit)
 	if took > limit && os.Getenv("MAKEGOOD_DRILL") == "strict" {
 		d.t.Errorf("%s took %v, want at most %v", what, took, limit)
 	}
@@ -306,85 +311,74 @@ func newProxy(t *testing.T, target string) *proxy {
 	return p
 }
 
-// TestDrillWatcherGone takes the watcher away in four ways; the server's side pages its own people.
-func TestDrillWatcherGone(t *testing.T) {
+// TestDrillGone takes one side away in seven ways, each in a house of its own and all at the same time, because a drill is
+// mostly waiting. The other side pages its own people, and tells them when it is over. That the server is killed is a drill
+// of its own.
+func TestDrillGone(t *testing.T) {
 	t.Parallel()
-	for _, way := range []struct {
+	serversPeople, watchersPeople := []string{"slack", "email"}, []string{"ntfy", "slack", "sms", "email"}
+	ways := []struct {
 		name   string
-		break_ func(d *drill, p *proxy) (mend func())
+		strike func(d *drill, p *proxy) (mend func())
+		word   string // in the title
+		people []string
 	}{
-		{"killed", func(d *drill, _ *proxy) func() {
+		{"the watcher is killed", func(d *drill, _ *proxy) func() {
 			if err := d.watchUp.kill(); err != nil {
 				d.t.Fatal(err)
 			}
-			return func() { d.openWatcher() }
-		}},
-		{"stopped", func(d *drill, _ *proxy) func() {
+			return func() { d.watchUp = d.start("watch") }
+		}, "The watcher", serversPeople},
+		{"the watcher is stopped", func(d *drill, _ *proxy) func() {
 			d.signal(d.watchUp, syscall.SIGSTOP)
 			return func() { d.signal(d.watchUp, syscall.SIGCONT) }
-		}},
-		{"disk full", func(d *drill, _ *proxy) func() {
+		}, "The watcher", serversPeople},
+		{"the watcher's disk is full", func(d *drill, _ *proxy) func() {
 			d.fillDisk(d.watchUp, true)
 			return func() { d.fillDisk(d.watchUp, false) }
-		}},
-		{"cut off", func(_ *drill, p *proxy) func() {
+		}, "The watcher", serversPeople},
+		{"the watcher is cut off", func(_ *drill, p *proxy) func() {
 			p.isCut.Store(true)
 			return func() { p.isCut.Store(false) }
-		}},
-	} {
-		t.Run(way.name, func(t *testing.T) {
-			t.Parallel()
-			var p *proxy
-			d := newDrill(t, func(server string) string { p = newProxy(t, server); return p.URL })
-			d.openServer()
-			d.openWatcher()
-			began := time.Now()
-			mend := way.break_(d, p)
-			told := d.first(began, 3*time.Minute, "The watcher", "slack", "email")
-			t.Logf("the watcher is %s at T+0", way.name)
-			d.within("the server's people are told", latest(told).Sub(began), 60*time.Second)
-			back := time.Now()
-			mend()
-			d.first(back, 3*time.Minute, "FIXED", "slack", "email")
-		})
-	}
-}
-
-// TestDrillServerGone does the same to the server; the watcher's side pages. Killed is a drill of its own.
-func TestDrillServerGone(t *testing.T) {
-	t.Parallel()
-	for _, way := range []struct {
-		name   string
-		break_ func(d *drill, p *proxy) (mend func())
-	}{
-		{"stopped", func(d *drill, _ *proxy) func() {
+		}, "The watcher", serversPeople},
+		{"the server is stopped", func(d *drill, _ *proxy) func() {
 			d.signal(d.serverUp, syscall.SIGSTOP)
 			return func() { d.signal(d.serverUp, syscall.SIGCONT) }
-		}},
-		{"disk full", func(d *drill, _ *proxy) func() {
+		}, "P0", watchersPeople},
+		{"the server's disk is full", func(d *drill, _ *proxy) func() {
 			d.fillDisk(d.serverUp, true)
 			return func() { d.fillDisk(d.serverUp, false) }
-		}},
-		{"cut off", func(_ *drill, p *proxy) func() {
+		}, "P0", watchersPeople},
+		{"the server is cut off", func(_ *drill, p *proxy) func() {
 			p.isCut.Store(true)
 			return func() { p.isCut.Store(false) }
-		}},
-	} {
-		t.Run(way.name, func(t *testing.T) {
-			t.Parallel()
-			var p *proxy
-			d := newDrill(t, func(server string) string { p = newProxy(t, server); return p.URL })
-			d.openServer()
-			d.openWatcher()
-			began := time.Now()
-			mend := way.break_(d, p)
-			told := d.first(began, 3*time.Minute, "P0", "ntfy", "slack", "sms", "email")
-			t.Logf("the server is %s at T+0", way.name)
-			d.within("the watcher's people are told", latest(told).Sub(began), 60*time.Second)
-			back := time.Now()
-			mend()
-			d.first(back, 3*time.Minute, "FIXED", "ntfy", "slack", "sms", "email")
-		})
+		}, "P0", watchersPeople},
+	}
+	drills, proxies := make([]*drill, len(ways)), make([]*proxy, len(ways))
+	for n := range ways {
+		drills[n] = newDrill(t, func(server string) string { proxies[n] = newProxy(t, server); return proxies[n].URL })
+		drills[n].openServer()
+		drills[n].watchUp = drills[n].start("watch")
+	}
+	for _, d := range drills {
+		d.awaitSure()
+	}
+	began, mends := make([]time.Time, len(ways)), make([]func(), len(ways))
+	for n, way := range ways {
+		began[n] = time.Now()
+		mends[n] = way.strike(drills[n], proxies[n])
+	}
+	for n, way := range ways {
+		told := drills[n].first(began[n], 3*time.Minute, way.word, way.people...)
+		drills[n].within(way.name+", the other side's people are told", latest(told).Sub(began[n]), 60*time.Second)
+	}
+	back := time.Now()
+	for _, mend := range mends {
+		mend()
+	}
+	for n, way := range ways {
+		over := drills[n].first(back, 3*time.Minute, "FIXED", way.people...)
+		drills[n].within(way.name+", mended until they are told", latest(over).Sub(back), 2*time.Minute)
 	}
 }
 

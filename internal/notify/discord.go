@@ -112,7 +112,7 @@ func (d *Discord) close(ctx context.Context, e Earlier, m Message) error {
 	if !discordNumber.MatchString(e.RemoteID) {
 		return nil
 	}
-	text := "Over: " + cut(m.Title, titleMax)
+	text := cut(m.Title, titleMax)
 	_, err := d.call(ctx, http.MethodPatch, "/messages/"+e.RemoteID, discordMessage{Content: text, Mentions: discordMentions{[]string{}},
 		Embeds: []discordEmbed{{Title: text, Color: discordGreen, URL: m.Link, Timestamp: m.At.UTC().Format(time.RFC3339)}}})
 	var refused *Error

@@ -151,7 +151,7 @@ func (s *Slack) close(ctx context.Context, e Earlier, m Message) error {
 	if !ok || !slackRoom.MatchString(room) || !slackStamp.MatchString(ts) {
 		return nil
 	}
-	text := "Over: " + cut(m.Title, titleMax)
+	text := cut(m.Title, titleMax)
 	_, err := s.call(ctx, "chat.update", slackMessage{Channel: room, TS: ts, Text: slackEscape.Replace(text),
 		Attachments: []slackAttachment{{slackGreen, []slackBlock{{Type: "section", Text: &slackText{"plain_text", text}}}}}})
 	var said *Error
