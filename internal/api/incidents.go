@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -167,6 +168,7 @@ func (i *Incidents) Report(w http.ResponseWriter, r *http.Request) (name string,
 	if err := i.KeepBeat(r.Context(), name, kind, string(said)); err != nil {
 		return "", err
 	}
+	w.Header().Set("Cache-Control", "no-store") // a report that a cache answers is never heard
 	_, err = fmt.Fprintln(w, "heard")
 	return name, err
 }
@@ -198,7 +200,7 @@ func (i *Incidents) PhoneStatus(w http.ResponseWriter, r *http.Request) error {
 	}
 	sid, delivered, failed, code := notify.TwilioStatus(r.PostForm)
 	if delivered || failed {
-		err := i.Desk.Arrived(r.Context(), channel, sid, delivered, "Twilio says that it was not delivered "+code)
+		err := i.arrived(r.Context(), channel, sid, delivered, code)
 		// A test message, or one of another installation, has no notice; Twilio must not repeat it for ever.
 		if err != nil && !errors.Is(err, makegood.NotFound) {
 			return err
@@ -206,4 +208,28 @@ func (i *Incidents) PhoneStatus(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+const (
+	// statusAgain and statusWithin are how often and for how long a message is looked for of which its service says something:
+	// what it says may be here before we have written down that it took the message. Twilio waits 15 s for an answer.
+	statusAgain  = 100 * time.Millisecond
+	statusWithin = 3 * time.Second
+)
+
+// arrived writes down what became of a message.
+func (i *Incidents) arrived(ctx context.Context, channel, sid string, delivered bool, code string) error {
+	ctx, cancel := context.WithTimeout(ctx, statusWithin)
+	defer cancel()
+	for {
+		err := i.Desk.Arrived(ctx, channel, sid, delivered, strings.TrimSpace("Twilio says that it was not delivered "+code))
+		if !errors.Is(err, makegood.NotFound) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(statusAgain):
+		}
+	}
 }

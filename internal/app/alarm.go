@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,7 +36,14 @@ type alarm struct {
 	wake    chan struct{} // for the desk
 	mu      sync.Mutex
 	teller  *notify.Teller
+	has     sources
 	restart chan struct{} // the teller is another one
+}
+
+// sources are what has findings that no look would ever clear: only its own next word does.
+type sources struct {
+	channels []string
+	smoke    bool
 }
 
 type alarmOptions struct {
@@ -62,6 +70,7 @@ func newAlarm(ctx context.Context, o alarmOptions) (*alarm, error) {
 	a.links = notify.Links{Base: o.speaking.publicURL, Key: secret.New(key)}
 	a.desk = watch.NewDesk(watch.Options{Store: o.store, Escalation: o.telling.Escalation, Channels: namesOf(o.telling.Channels),
 		Maintenance: silencesOf(o.telling.Maintenance), Now: o.speaking.now, NewID: a.newID, Log: o.log.With("component", "incidents")})
+	a.has = sources{channels: namesOf(o.telling.Channels)}
 	a.keeper = &watch.Timekeeper{Store: o.store, Clock: a.machine, Log: o.log.With("component", "clock")}
 	if a.teller, err = a.newTeller(o.telling, o.speaking); err != nil {
 		return nil, err
@@ -76,7 +85,7 @@ func newAlarm(ctx context.Context, o alarmOptions) (*alarm, error) {
 }
 
 // told are the checks whose findings come from elsewhere than the runner, which must not clear them.
-var told = map[string]bool{"alert-channel-down": true, "configuration-refused": true, "smoke-failed": true, "panic": true}
+var told = map[string]bool{inspect.AlertChannelDown: true, inspect.ConfigurationRefused: true, inspect.SmokeFailed: true, inspect.Panic: true}
 
 // looked are the keys of incidents that the runner found.
 func looked(keys []string) []string {
@@ -105,10 +114,10 @@ func (a *alarm) newTeller(t config.Telling, s speaking) (*notify.Teller, error) 
 // channelIs makes a broken channel an incident of its own: it is told over the others.
 func (a *alarm) channelIs(ctx context.Context, channel, trouble string) {
 	if trouble == "" {
-		a.cleared(ctx, makegood.FindingKey("alert-channel-down", channel), "it took a message")
+		a.cleared(ctx, makegood.FindingKey(inspect.AlertChannelDown, channel), "it took a message")
 		return
 	}
-	a.found(ctx, "alert-channel-down", channel, trouble)
+	a.found(ctx, inspect.AlertChannelDown, channel, trouble)
 }
 
 // found records what is found elsewhere than by a look. That it cannot be recorded is logged: the next word of it repeats
@@ -119,13 +128,13 @@ func (a *alarm) found(ctx context.Context, code, subject, detail string) {
 		return // switched off
 	}
 	f := makegood.Finding{Check: code, Subject: subject, Priority: check.Priority, Title: check.Title, Detail: detail, Means: check.Means, Since: a.o.speaking.now()}
-	if err := a.desk.Found(ctx, f); err != nil {
+	if err := a.desk.Found(ctx, f); err != nil && ctx.Err() == nil {
 		a.o.log.Error("a finding cannot be kept", "check", code, "subject", subject, "err", err)
 	}
 }
 
 func (a *alarm) cleared(ctx context.Context, key, why string) {
-	if err := a.desk.Cleared(ctx, key, why); err != nil {
+	if err := a.desk.Cleared(ctx, key, why); err != nil && ctx.Err() == nil {
 		a.o.log.Error("the end of a finding cannot be kept", "incident", key, "err", err)
 	}
 }
@@ -147,12 +156,9 @@ func (a *alarm) woken(what string) {
 	}
 }
 
-// retell changes the channels and the escalation while it runs: the outbox stays as it is, and the new teller goes on.
-func (a *alarm) retell(t config.Telling, s speaking) error {
-	teller, err := a.newTeller(t, s)
-	if err != nil {
-		return err
-	}
+// retell changes the channels and the escalation while it runs, to those of a teller that newTeller made of them: the outbox
+// stays as it is, and the new teller goes on.
+func (a *alarm) retell(teller *notify.Teller, t config.Telling) {
 	a.desk.Retell(t.Escalation, namesOf(t.Channels), silencesOf(t.Maintenance))
 	a.mu.Lock()
 	a.teller = teller
@@ -161,7 +167,6 @@ func (a *alarm) retell(t config.Telling, s speaking) error {
 	case a.restart <- struct{}{}:
 	default: // one restart takes the newest
 	}
-	return nil
 }
 
 func (a *alarm) current() *notify.Teller {
@@ -172,6 +177,7 @@ func (a *alarm) current() *notify.Teller {
 
 // run looks, climbs and tells until ctx ends, and returns when all of it has stopped.
 func (a *alarm) run(ctx context.Context) {
+	a.settle(ctx)
 	var all sync.WaitGroup
 	all.Go(func() { a.runner.Run(ctx) })
 	all.Go(func() { a.desk.Run(ctx, a.wake, a.keeper) })
@@ -179,18 +185,57 @@ func (a *alarm) run(ctx context.Context) {
 	all.Wait()
 }
 
-// tell runs the teller, and the next one when there is another.
+// tell runs the teller, and the next one when there is another. The one before finishes what it is sending meanwhile: a
+// channel that hangs keeps no other waiting. That both look into one outbox for a moment does no harm, because each notice is
+// claimed by one of them.
 func (a *alarm) tell(ctx context.Context) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	var last *notify.Teller
+	stop := func() {}
 	for ctx.Err() == nil {
-		telling, stop := context.WithCancel(ctx)
-		var one sync.WaitGroup
-		one.Go(func() { a.current().Run(telling) })
+		if t := a.current(); t != last {
+			stop()
+			telling, end := context.WithCancel(ctx)
+			last, stop = t, end
+			all.Go(func() { t.Run(telling) })
+		}
 		select {
 		case <-ctx.Done():
 		case <-a.restart:
 		}
-		stop()
-		one.Wait()
+	}
+	stop()
+}
+
+// comesFrom changes what there is that has findings of its own, and ends the incidents of what is gone.
+func (a *alarm) comesFrom(ctx context.Context, has sources) {
+	a.mu.Lock()
+	a.has = has
+	a.mu.Unlock()
+	a.settle(ctx)
+}
+
+// settle ends the incidents that nobody could ever find over: of a channel or a smoke test that was taken out of the
+// configuration, and of a configuration that was refused before the program was started with a good one.
+func (a *alarm) settle(ctx context.Context) {
+	a.mu.Lock()
+	has := a.has
+	a.mu.Unlock()
+	open, err := a.o.store.OpenIncidents(ctx)
+	if err != nil && ctx.Err() == nil {
+		a.o.log.Warn("incidents of what is not configured any more stay open", "err", err)
+	}
+	for _, key := range open {
+		check, subject, _ := strings.Cut(key, "/")
+		switch {
+		case check == inspect.AlertChannelDown && !slices.Contains(has.channels, subject):
+			a.cleared(ctx, key, "there is no such channel any more")
+		case check == inspect.SmokeFailed && !has.smoke:
+			a.cleared(ctx, key, "there is no smoke test any more")
+		case check == inspect.ConfigurationRefused:
+			a.cleared(ctx, key, "the configuration is good and in force")
+		}
 	}
 }
 
@@ -250,6 +295,9 @@ func (a *App) openAlarm(ctx context.Context, c *config.Config, h *furniture, arr
 	if a.alarm, err = newAlarm(ctx, alarmOptions{store: a.Store, telling: c.Telling, speaking: serverSpeaking(c, o.Now), overrides: c.Checks,
 		random: o.Random, log: o.Log, metrics: a.Metrics}); err != nil {
 		return nil, err
+	}
+	if len(c.Channels) == 0 {
+		o.Log.Warn("nobody is told of trouble: the configuration has no channels")
 	}
 	var hearing *watch.Hearing
 	if !c.Watcher.Secret.Empty() {

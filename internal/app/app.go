@@ -45,6 +45,9 @@ type Options struct {
 	// Secrets reads the configured secrets anew, so that one that is lost is found before the next start; see
 	// inspect.ReadSecrets. nil does not look.
 	Secrets func() ([]inspect.Secret, error)
+	// NoAlarm leaves out the looks, the timers and the telling, which write in the background: for tests that count commits.
+	// What a person does to an incident is written down all the same.
+	NoAlarm bool
 	// Notify is told that the program is ready, lives, and stops, in the words of sd_notify; nil is nobody.
 	Notify func(state string)
 }
@@ -58,6 +61,7 @@ type App struct {
 	node       string
 	now        func() time.Time
 	notify     func(state string)
+	noAlarm    bool
 	stopWithin time.Duration
 	queue      *queue.Queue
 	alarm      *alarm
@@ -84,9 +88,6 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 	}()
 	h, err := a.furnish(ctx, c, o, a.migrate)
 	if err != nil {
-		return nil, err
-	}
-	if err := a.Store.BeRole(ctx, watch.RoleServer); err != nil {
 		return nil, err
 	}
 
@@ -143,7 +144,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 			return nil, fmt.Errorf("listen on %s: %w (is another server running there?)", c.Listen, err)
 		}
 	}
-	if err := a.openControl(c.Control.Socket, admin.Routes(), incidents.AdminRoutes()); err != nil {
+	if err := a.openControl(c.Control.Socket, serverSocketRemedy, admin.Routes(), incidents.AdminRoutes()); err != nil {
 		return nil, errors.Join(err, a.listener.Close())
 	}
 	return a, nil
@@ -169,7 +170,7 @@ func (o *Options) fill() {
 }
 
 func newApp(name string, o *Options) *App {
-	return &App{log: o.Log, node: name, now: o.Now, notify: o.Notify, stopWithin: o.StopWithin, Metrics: telemetry.NewMetrics()}
+	return &App{log: o.Log, node: name, now: o.Now, notify: o.Notify, noAlarm: o.NoAlarm, stopWithin: o.StopWithin, Metrics: telemetry.NewMetrics()}
 }
 
 // furniture is what stations and desk stand on.
@@ -227,9 +228,13 @@ func (a *App) furnish(ctx context.Context, c *config.Config, o Options, prepare 
 	return h, nil
 }
 
-// migrate brings the schema to the newest version, the queue's included.
+// migrate brings the schema to the newest version, the queue's included. A watcher's database is refused before it gets a
+// queue.
 func (a *App) migrate(ctx context.Context, db queue.Database) error {
 	if err := a.Store.Migrate(ctx); err != nil {
+		return err
+	}
+	if err := a.Store.BeRole(ctx, watch.RoleServer); err != nil {
 		return err
 	}
 	return queue.Migrate(ctx, db)
@@ -339,13 +344,16 @@ func (a *App) serve(ctx context.Context) error {
 	stopping := context.WithoutCancel(ctx)
 	behind, stop := context.WithCancel(stopping)
 	var background sync.WaitGroup
-	if a.alarm != nil {
+	if a.alarm != nil && !a.noAlarm {
 		background.Go(func() { a.alarm.run(behind) })
 	}
 	for _, run := range append(a.background, a.live) {
 		background.Go(func() { run(behind) })
 	}
-	a.onClose("alarm", func(context.Context) error { stop(); background.Wait(); return nil })
+	a.onClose("alarm", func(ctx context.Context) error {
+		stop()
+		return within(ctx, background.Wait)
+	})
 
 	var err error
 	served := make(chan error, 1)
@@ -360,6 +368,21 @@ func (a *App) serve(ctx context.Context) error {
 	}
 	a.notify("STOPPING=1")
 	return errors.Join(err, a.tearDown(stopping))
+}
+
+// within waits for something that has been told to end, as long as ctx allows: what hangs must not hang the stop.
+func within(ctx context.Context, wait func()) error {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		wait()
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // liveEvery is how often a supervisor hears that we live; its WatchdogSec should be at least twice as long.

@@ -22,17 +22,18 @@ type speaking struct {
 	now          func() time.Time
 }
 
-// newChannels is the table of channels.
+// newChannels is the table of channels. Its error names every one that cannot work.
 func newChannels(list []config.Channel, s speaking) ([]notify.Named, error) {
 	channels := make([]notify.Named, 0, len(list))
+	var errs []error
 	for _, c := range list {
 		channel, err := newChannel(c, s)
 		if err != nil {
-			return nil, refusedChannel(c.Name, err)
+			errs = append(errs, refusedChannel(c.Name, err))
 		}
 		channels = append(channels, notify.Named{Name: c.Name, Kind: c.Kind, Channel: channel})
 	}
-	return channels, nil
+	return channels, errors.Join(errs...)
 }
 
 // refusedChannel names the channel in the sentence that people read.

@@ -19,18 +19,19 @@ import (
 )
 
 // openControl serves the admin addresses on a unix socket that only the user of this process can open. Through it the
-// command line acts on a running server. A socket that a killed process left behind is taken over.
-func (a *App) openControl(path string, routes ...map[string]api.Handler) error {
+// command line acts on a running server or watcher. A socket that a killed process left behind is taken over. remedy is what a
+// person can do about a path that will not do, as the end of a sentence.
+func (a *App) openControl(path, remedy string, routes ...map[string]api.Handler) error {
 	if path == "" {
 		return nil
 	}
 	if len(path) > socketPathMax {
-		a.log.Warn("the control socket's path is too long, so the command line cannot act while the server runs; set control.socket", "path", path)
+		a.log.Warn("the control socket's path is too long, so the command line cannot act while this runs; "+remedy, "path", path)
 		return nil
 	}
 	listener, err := listenPrivately(path)
 	if err != nil {
-		return makegood.Wrap(err, makegood.Unavailable, fmt.Sprintf("The control socket %s cannot be opened; set control.socket to another path.", path))
+		return makegood.Wrap(err, makegood.Unavailable, fmt.Sprintf("The control socket %s cannot be opened; %s.", path, remedy))
 	}
 	mux := http.NewServeMux()
 	for _, some := range routes {
@@ -50,6 +51,9 @@ func (a *App) openControl(path string, routes ...map[string]api.Handler) error {
 }
 
 const (
+	serverSocketRemedy  = "set control.socket to another path"
+	watcherSocketRemedy = "it stands beside the database, so give that a shorter or another path"
+
 	// socketPathMax is the longest address of a unix socket on every system (macOS: 104 bytes with the final zero).
 	socketPathMax = 103
 	// controlWithin bounds an answer: fetching a month of events is the longest work.
@@ -92,16 +96,13 @@ func OpenDesk(ctx context.Context, c *config.Config, socket string, o Options) (
 	if err != nil {
 		return nil, err
 	}
-	if err := a.Store.BeRole(ctx, watch.RoleServer); err != nil {
-		return nil, err
-	}
 	// Nothing runs here that could tell or look; what a person does to an incident is written down all the same.
 	if a.alarm, err = newAlarm(ctx, alarmOptions{store: a.Store, telling: c.Telling, speaking: serverSpeaking(c, o.Now), overrides: c.Checks,
 		random: o.Random, log: o.Log, metrics: a.Metrics}); err != nil {
 		return nil, err
 	}
 	admin := &api.Admin{Desk: h.desk(o), Order: a.Store.Order}
-	return a, a.openControl(socket, admin.Routes(), a.incidents(c, nil).AdminRoutes())
+	return a, a.openControl(socket, serverSocketRemedy, admin.Routes(), a.incidents(c, nil).AdminRoutes())
 }
 
 // Close tears down what OpenDesk built.
@@ -117,5 +118,5 @@ func (a *App) mayAct(ctx context.Context, db queue.Database) error {
 		return &makegood.Error{Code: makegood.Conflict, Err: err,
 			Message: "The database is not at the version of this program. Start a server of this version first."}
 	}
-	return nil
+	return a.Store.BeRole(ctx, watch.RoleServer)
 }

@@ -25,8 +25,11 @@ import (
 const MonitorCheck = "monitor"
 
 // monitors is the table of what a watcher looks at: what is configured, the synthetic checkout, and the server's beats.
-func (w *Watcher) monitors(ctx context.Context, c *config.Watch) ([]monitor.Monitor, error) {
+func (w *Watcher) monitors(ctx context.Context, c *config.Watch, beating *watch.Beating) ([]monitor.Monitor, error) {
 	var all []monitor.Monitor
+	if err := checkSmoke(c); err != nil {
+		return nil, err
+	}
 	for _, m := range c.Monitors {
 		made, err := newMonitor(m, c, w.Store, w.alarm, w.now)
 		if err != nil {
@@ -50,19 +53,29 @@ func (w *Watcher) monitors(ctx context.Context, c *config.Watch) ([]monitor.Moni
 			all = append(all, m)
 		}
 	}
-	if c.Server != nil && w.beating != nil {
-		for _, m := range w.alarm.named("server-silent", "", w.beating, false) {
-			m.Check.Every = c.Server.Every
-			// So many looks in a row, the first after a beat that was answered, make up the silence.
-			m.Check.Failures = 1 + max(1, int((c.Server.Silent-c.Server.Every)/m.Check.Again))
-			all = append(all, m)
+	if beating != nil {
+		for _, m := range w.alarm.named("server-silent", "", beating, false) {
+			all = append(all, silenceOf(m, *c.Server))
 		}
-		all = append(all, w.alarm.named("watcher-not-independent", "", w.beating.Company(), true)...)
-		all = append(all, w.alarm.named("peer-skew", "", w.beating.Skew(), true)...)
-		all = append(all, w.alarm.named("alerts-unsent", "", w.beating.Worry(), true)...)
+		all = append(all, w.alarm.named("watcher-not-independent", "", beating.Company(), true)...)
+		all = append(all, w.alarm.named("peer-skew", "", beating.Skew(), true)...)
+		all = append(all, w.alarm.named("alerts-unsent", "", beating.Worry(), true)...)
 	}
 	return all, nil
 }
+
+// silenceOf gives the monitor of the server's beats the pace and the patience of the configuration: so many looks in a row, the
+// first after a beat that was answered, make up the silence. A look that waits for an answer takes no longer than the pause
+// between two of them, so a server that hangs is found as soon as one that refuses.
+func silenceOf(m monitor.Monitor, s config.Watched) monitor.Monitor {
+	m.Check.Every, m.Check.Again = s.Every, min(m.Check.Again, s.Every)
+	m.Check.Failures = 1 + max(1, int((s.Silent-s.Every)/m.Check.Again))
+	m.Timeout = min(m.Timeout, max(m.Check.Again, beatTimeoutLeast))
+	return m
+}
+
+// beatTimeoutLeast is how long an answer to a beat may take in any case.
+const beatTimeoutLeast = time.Second
 
 // CheckWatch builds the parts of a watcher's configuration and throws them away: what only their packages can judge is told
 // before a start.
@@ -78,13 +91,22 @@ func CheckWatch(c *config.Watch) error {
 			errs = append(errs, fmt.Errorf("checkout of %s: %w", k.Product, err))
 		}
 	}
-	if c.Smoke != nil {
-		_, err := SmokeTest(*c.Smoke, c, time.Now)
-		errs = append(errs, err)
-	}
+	errs = append(errs, checkSmoke(c))
 	_, networkErr := networkProbes(c.Network, time.Now)
 	_, channelsErr := newChannels(c.Channels, speakingOf(c, time.Now))
 	return errors.Join(append(errs, networkErr, channelsErr)...)
+}
+
+// checkSmoke builds the smoke test, if there is one, and throws it away: one that cannot be built should be told of before
+// the deploy that it is to judge.
+func checkSmoke(c *config.Watch) error {
+	if c.Smoke == nil {
+		return nil
+	}
+	if _, err := SmokeTest(*c.Smoke, c, time.Now); err != nil {
+		return fmt.Errorf("smoke: %w", err)
+	}
+	return nil
 }
 
 // checkoutTimeout is for one synthetic checkout with its end.
@@ -97,7 +119,7 @@ func newMonitor(m config.Monitor, c *config.Watch, s *store.Store, a *alarm, now
 	}
 	title := m.Title
 	if title == "" {
-		title = m.Name + " is not well"
+		title = m.Name + " is not as it should be"
 	}
 	made := monitor.Monitor{Subject: m.Name, Prober: prober, Timeout: m.Timeout, Local: m.Heartbeat != nil || m.Disk != "",
 		Check: makegood.Check{Code: MonitorCheck, Title: title, Means: m.Means, Priority: m.Priority, Every: m.Every, Again: m.Again,
@@ -225,6 +247,9 @@ func SmokeTest(t config.SmokeTest, c *config.Watch, now func() time.Time) (smoke
 	}
 	if t.Click == "" {
 		return test, nil
+	}
+	if len(t.Checkout) == 0 {
+		return test, errors.New("the buy button could lead anywhere: say with --checkout, or checkout in the file, at which addresses customers may pay, such as https://checkout.stripe.com/")
 	}
 	var mark func(*http.Request)
 	if c != nil && c.Server != nil {

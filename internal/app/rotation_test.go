@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -48,8 +49,11 @@ func TestRotationUnderLoad(t *testing.T) {
 		if n := refused("mismatch"); n != 0 {
 			t.Errorf("%d genuine deliveries were refused before the restart, want none", n)
 		}
-		w.Config.Sources[0].WebhookSecrets = []config.DatedSecret{{Secret: secret.New(nextSecret)},
+		rolled := *w.Config // the server that runs still reads the old one
+		rolled.Sources = slices.Clone(rolled.Sources)
+		rolled.Sources[0].WebhookSecrets = []config.DatedSecret{{Secret: secret.New(nextSecret)},
 			{Secret: secret.New(demo.WebhookSecret), NotAfter: c.now().Add(24 * time.Hour)}}
+		w.World.Config = &rolled
 		w.must("restart", w.RestartServer(t.Context(), store.Options{}, 0))
 		load(phase)
 		w.quiet() // a clock that jumps while a delivery is on its way makes it an old one

@@ -78,7 +78,7 @@ func routes(d doors) (http.Handler, error) {
 		mux.Handle(route.pattern, api.Errors(d.log, route.handler))
 	}
 	if d.incidents.Hearing != nil {
-		mux.Handle("POST "+watch.BeatPath, api.Errors(d.log, limit(linksPerMinute, d.incidents.HearBeat)))
+		mux.Handle("POST "+watch.BeatPath, api.Errors(d.log, limit(beatsPerMinute, d.incidents.HearBeat)))
 	}
 	if !d.token.Empty() {
 		for _, routes := range []map[string]api.Handler{d.admin.Routes(), d.incidents.AdminRoutes()} {
@@ -90,7 +90,7 @@ func routes(d doors) (http.Handler, error) {
 	return mux, nil
 }
 
-// linksPerMinute bounds the guessing of signatures from one address; a watcher beats six times a minute.
+// linksPerMinute bounds the guessing of signatures from one address.
 const linksPerMinute = 120
 
 // adminPerMinute bounds the guessing of the control token from one address.

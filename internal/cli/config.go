@@ -25,7 +25,7 @@ func (c initCommand) Run(s *surroundings) error {
 		path = s.config
 	}
 	starter := config.Starter()
-	if err := writeNew(path, starter); err != nil {
+	if err := writeNew(path, starter, "makegood init FILE"); err != nil {
 		return err
 	}
 	flag := ""
@@ -41,11 +41,12 @@ func (c initCommand) Run(s *surroundings) error {
 	return nil
 }
 
-func writeNew(path string, data []byte) error {
+// writeNew writes a file that is not there yet. instead is the command that names another one.
+func writeNew(path string, data []byte, instead string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	switch {
 	case errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("%s is there already and was left as it is. Name another file: makegood init FILE", path)
+		return fmt.Errorf("%s is there already and was left as it is. Name another file: %s", path, instead)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("there is no folder %s to write %s to. Make it first", filepath.Dir(path), filepath.Base(path))
 	case err != nil:
@@ -85,7 +86,7 @@ func (configCheckCommand) Run(s *surroundings) error {
 		return err
 	}
 	if err := app.Check(c); err != nil {
-		return fmt.Errorf("%s cannot be used: %w", s.config, err)
+		return unusable(s.config, err)
 	}
 	fmt.Fprintf(s.out, "%s is good.\n", s.config)
 	w := sheet{s.out}
@@ -107,6 +108,12 @@ func (configCheckCommand) Run(s *surroundings) error {
 		way = "by Resend"
 	}
 	w.row("  mail", "%s, from %s", way, c.Mail.From)
+	printTelling(w, c.Telling)
+	if c.Watcher.Secret.Empty() {
+		w.row("  watcher", "none is expected: when this server dies, nobody is told")
+	} else {
+		w.row("  watcher", "expected; when it is silent for %s, people are told", span(c.Watcher.Silent))
+	}
 	fmt.Fprintln(s.out, "Secrets, each with its fingerprint: equal secrets have equal ones, and nothing can be read from them.")
 	t := table(s.out)
 	for _, secret := range config.Secrets(c) {

@@ -144,3 +144,10 @@ func (c *control) later(out io.Writer) {
 		fmt.Fprintln(out, "No server runs here, so this begins when one is started, or at once on another node of the same database.")
 	}
 }
+
+// laterTold says when people hear of it that no server here tells.
+func (c *control) laterTold(out io.Writer) {
+	if !c.server {
+		fmt.Fprintln(out, "No server runs here, so people hear of it when one is started, or at once by another node of the same database.")
+	}
+}

@@ -248,6 +248,7 @@ func (c incidentsAckCommand) Run(s *surroundings) error {
 			return err
 		}
 		fmt.Fprintf(s.out, "You have it. What to do: makegood incidents show %s\n", c.ID)
+		desk.laterTold(s.out)
 		return nil
 	})
 }
@@ -265,6 +266,7 @@ func (c incidentsResolveCommand) Run(s *surroundings) error {
 			return err
 		}
 		fmt.Fprintln(s.out, "It is over, and whoever was told that it began is told. If the next look is red, it comes back.")
+		desk.laterTold(s.out)
 		return nil
 	})
 }

@@ -21,7 +21,7 @@ type policyCommands struct {
 }
 
 type policyTestCommand struct {
-	Event  string        `arg:"" help:"What happens: the code of a check, the key of a monitor such as monitor/shop, or a priority (P0 to P3). See the checks: makegood policy test list"`
+	Event  string        `arg:"" help:"What happens: the code of a check, the key of a monitor such as monitor/shop, or a priority (P0 to P3); list shows all checks."`
 	Within time.Duration `help:"How far to look ahead." default:"2h"`
 	JSON   bool          `help:"Print JSON, for programs."`
 	side
@@ -44,7 +44,7 @@ func (c policyTestCommand) Run(s *surroundings) error {
 		w := table(s.out)
 		fmt.Fprintln(w, "CHECK\tPRIORITY\tEVERY\tWHAT")
 		for _, k := range inspect.Checks() {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", k.Code, k.Priority, k.Every, oneLine(k.Title))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", k.Code, k.Priority, span(k.Every), oneLine(k.Title))
 		}
 		return w.Flush()
 	}
@@ -87,20 +87,31 @@ func (c policyTestCommand) print(s *surroundings, f makegood.Finding, t config.T
 	}
 	w := table(s.out)
 	fmt.Fprintln(w, "AFTER\tCHANNEL\tKIND\tTOLD")
+	left := 0
 	for _, r := range rows {
 		told := "that it began"
 		if r.Is == makegood.NoticeReminder {
 			told = fmt.Sprintf("that nobody has answered (rung %d, round %d)", r.Rung, r.Round)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", (time.Duration(r.After * float64(time.Second))).Round(time.Second), r.Channel, r.Kind, told)
+		if r.Round > roundsShown {
+			left++
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", span(time.Duration(r.After*float64(time.Second))), r.Channel, r.Kind, told)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	l := t.Escalation[f.Priority]
-	fmt.Fprintf(s.out, "Whoever answers stops this for %s. When a channel fails, the next rung goes at once. Incidents of one kind share a message,\nat most one in five minutes unless they become graver. Everybody who was told is told when it is over.\n", l.AckFor)
+	if left > 0 {
+		fmt.Fprintf(s.out, "…and so on, again %s after the last rung of each round: %s more within %s.\n", span(l.Repeat), count(left, "message"), span(c.Within))
+	}
+	fmt.Fprintf(s.out, "Whoever answers stops this for %s. When a channel fails, the next rung goes at once. Incidents of one kind share a message,\nat most one in five minutes unless they become graver. Everybody who was told is told when it is over.\n", span(l.AckFor))
 	return nil
 }
+
+// roundsShown is how often the ladder is shown to people; programs get all of it.
+const roundsShown = 2
 
 // read finds what is meant and whose ladders serve it.
 func (c policyTestCommand) read(s *surroundings) (config.Telling, makegood.Finding, error) {
@@ -125,12 +136,17 @@ func (c policyTestCommand) read(s *surroundings) (config.Telling, makegood.Findi
 	}
 	code, subject, _ := strings.Cut(c.Event, "/")
 	if code == app.MonitorCheck {
+		var there []string
 		for _, m := range monitors {
+			there = append(there, app.MonitorCheck+"/"+m.Name)
 			if m.Name == subject {
-				return telling, makegood.Finding{Check: code, Subject: subject, Priority: m.Priority, Title: m.Name + " is not well"}, nil
+				return telling, makegood.Finding{Check: code, Subject: subject, Priority: m.Priority, Title: m.Title}, nil
 			}
 		}
-		return telling, makegood.Finding{}, makegood.Errorf(makegood.NotFound, "There is no monitor %s in the watcher's configuration; name the file with --watcher.", oneLine(subject))
+		if c.Watcher == "" {
+			return telling, makegood.Finding{}, makegood.Errorf(makegood.Invalid, "Monitors are the watcher's: name its configuration file with --watcher.")
+		}
+		return telling, makegood.Finding{}, makegood.Errorf(makegood.NotFound, "There is no monitor %s in %s; there are %s.", oneLine(subject), c.Watcher, or(strings.Join(there, ", "), "none"))
 	}
 	check, on := inspect.Lookup(code, overrides)
 	if on {

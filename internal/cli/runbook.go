@@ -15,8 +15,16 @@ type runbookCommand struct {
 // Run prints a runbook.
 func (c runbookCommand) Run(s *surroundings) error {
 	if c.Code == "" {
-		fmt.Fprintln(s.out, strings.Join(runbooks.Codes(), "\n"))
-		return nil
+		w := table(s.out)
+		fmt.Fprintln(w, "RUNBOOK\tWHAT")
+		for _, code := range runbooks.Codes() {
+			text, _ := runbooks.Of(code)
+			first, _, _ := strings.Cut(text, "\n")
+			if code == strings.ToLower(code) { // a code; the page about the pages is none
+				fmt.Fprintf(w, "%s\t%s\n", code, strings.TrimPrefix(first, "# "))
+			}
+		}
+		return w.Flush()
 	}
 	code, _, _ := strings.Cut(c.Code, "/") // the key of an incident is good enough
 	text, ok := runbooks.Of(code)

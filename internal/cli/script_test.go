@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -49,7 +50,7 @@ func TestMain(m *testing.M) {
 //	hold FILE     keeps a database open, as a running server does, until the script ends
 //	taken NAME    sets NAME to a loopback address at which somebody listens until the script ends
 //	free NAME     sets NAME to a loopback address at which nobody listens
-//	ready ADDRESS waits until a server answers there
+//	ready ADDRESS, alive ADDRESS    wait until a server, or a watcher, answers there
 //	shape STREAM FILE   writes what the last command printed with ids, times and durations by their names
 //	code N COMMAND…     runs a command that must end with the exit code N
 //	spoil NAME    appends a line break to an environment variable, as copying a secret from a file does
@@ -59,6 +60,12 @@ func TestMain(m *testing.M) {
 //	sell NAME PRODUCT EMAIL   sells something there; NAME is the session, and with _PAYMENT its payment
 //	refuse EMAIL…       has the mail service refuse mails to these for good, and take all others
 //	wrongsecret, rightsecret  sign what the provider delivers from now on with a secret that nobody has, or with the right one
+//	page NAME     sets NAME to the address of a page that is well until the script ends
+//	turn red|green      makes all pages answer that they are not well, or that they are
+//	channels NAME       sets NAME to the address of the simulated services that carry alerts
+//	told PATTERN  waits until somebody was told something over them whose title fits the pattern
+//	open FILE KEY waits until the incident of a key is open in a database
+//	keep NAME PATTERN   sets NAME to the first group of a pattern in what the last command printed
 //	await FILE SESSION STATE  waits until the order of a session in a database is in a state
 func TestScript(t *testing.T) {
 	t.Parallel()
@@ -67,8 +74,8 @@ func TestScript(t *testing.T) {
 		UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"world": world, "synthetic": synthetic, "newer": newer, "hold": hold, "taken": taken, "shape": shape, "code": code, "secrets": secrets,
-			"spoil": spoil, "free": free, "ready": ready, "outside": startOutside, "sell": sell, "refuse": refuse, "await": await,
-			"wrongsecret": signing(true), "rightsecret": signing(false),
+			"spoil": spoil, "free": free, "ready": listening("/readyz"), "alive": listening("/livez"), "outside": startOutside, "sell": sell, "refuse": refuse, "await": await,
+			"wrongsecret": signing(true), "rightsecret": signing(false), "page": servePage, "turn": turn, "channels": serveChannels, "told": told, "keep": keep, "open": awaitIncident,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Values[outsideKey{}] = &outside{}
@@ -87,6 +94,7 @@ var goodSecrets = map[string]string{
 	"STRIPE_WEBHOOK_SECRET": demo.WebhookSecret,
 	"LICENSE_KEY_SECRET":    demo.LicenseSecret,
 	"RESEND_API_KEY":        demo.ResendKey,
+	"SLACK_TOKEN":           simulate.SlackToken,
 }
 
 func secrets(ts *testscript.TestScript, _ bool, _ []string) {
@@ -226,22 +234,26 @@ func free(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(l.Close())
 }
 
-func ready(ts *testscript.TestScript, _ bool, args []string) {
-	for range 1000 {
-		response, err := http.Get("http://" + args[0] + "/readyz")
-		if err == nil {
-			response.Body.Close()
-			return
+func listening(path string) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		for range 1000 {
+			response, err := http.Get("http://" + args[0] + path)
+			if err == nil {
+				response.Body.Close()
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
 		}
-		time.Sleep(10 * time.Millisecond)
+		ts.Fatalf("nobody answers at %s", args[0])
 	}
-	ts.Fatalf("no server answers at %s", args[0])
 }
 
 // outside is what is around a server that a script runs.
 type outside struct {
-	stripe *simulate.Stripe
-	resend *simulate.Resend
+	stripe   *simulate.Stripe
+	resend   *simulate.Resend
+	channels *simulate.Channels
+	isRed    atomic.Bool
 }
 
 type outsideKey struct{}
@@ -297,6 +309,62 @@ func signing(wrong bool) func(*testscript.TestScript, bool, []string) {
 	}
 }
 
+func servePage(ts *testscript.TestScript, _ bool, args []string) {
+	o := outsideOf(ts)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if o.isRed.Load() {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv(args[0], server.URL)
+}
+
+func turn(ts *testscript.TestScript, _ bool, args []string) {
+	outsideOf(ts).isRed.Store(args[0] == "red")
+}
+
+func serveChannels(ts *testscript.TestScript, _ bool, args []string) {
+	o := outsideOf(ts)
+	o.channels = simulate.NewChannels(simulate.TwilioOptions{})
+	server := httptest.NewServer(o.channels)
+	ts.Defer(server.Close)
+	ts.Defer(o.channels.Close)
+	ts.Setenv(args[0], server.URL)
+}
+
+func told(ts *testscript.TestScript, _ bool, args []string) {
+	pattern := regexp.MustCompile(args[0])
+	for range 3000 {
+		if slices.ContainsFunc(outsideOf(ts).channels.Log(), func(a simulate.Accepted) bool { return pattern.MatchString(a.Title) }) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ts.Fatalf("nobody was told %s: %+v", args[0], outsideOf(ts).channels.Log())
+}
+
+func awaitIncident(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := store.OpenReading(context.Background(), "sqlite:"+ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer db.Close()
+	for range 3000 {
+		if keys, err := db.OpenIncidents(context.Background(), args[1]); err == nil && len(keys) == 1 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ts.Fatalf("there is no open incident of %s", args[1])
+}
+
+func keep(ts *testscript.TestScript, _ bool, args []string) {
+	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) < 2 {
+		ts.Fatalf("%s is not in what was printed", args[1])
+	}
+	ts.Setenv(args[0], found[1])
+}
+
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	db, err := store.OpenReading(context.Background(), "sqlite:"+ts.MkAbs(args[0]))
 	ts.Check(err)
@@ -320,7 +388,7 @@ var shapes = []struct {
 	{regexp.MustCompile(`cs_test_[A-Za-z0-9]+`), "SESSION"},
 	{regexp.MustCompile(`evt_[A-Za-z0-9]{20,}`), "PROVIDERS_EVENT"},
 	{regexp.MustCompile(`pi_[A-Za-z0-9]{20,}`), "PAYMENT"},
-	{regexp.MustCompile(`\b(ord|evt|lic|dlq)[0-9a-hjkmnp-tv-z]{20}\b`), "${1}00000000000000000000"},
+	{regexp.MustCompile(`\b(ord|evt|lic|dlq|inc|sil)[0-9a-hjkmnp-tv-z]{20}\b`), "${1}00000000000000000000"},
 	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "MAIL"},
 	{regexp.MustCompile(`\bGD-[A-Z2-9]{4}-[A-Z2-9]{4}-[A-Z2-9]{4}`), "GD-KKKK-KKKK-KKKK"},
 	{regexp.MustCompile(`••••-[A-Z2-9]{4}`), "••••-KKKK"},

@@ -3,7 +3,11 @@ package cli
 import (
 	"net"
 	"strings"
+	"time"
 )
+
+// tellWithin bounds one word to the supervisor.
+const tellWithin = time.Second
 
 // supervisor tells systemd, or what speaks like it, how the program is: the protocol of sd_notify, one datagram a word.
 // Where no supervisor listens, nothing is said. A word that does not get through is lost: the supervisor's own patience is
@@ -21,7 +25,9 @@ func supervisor(lookup func(string) (string, bool)) func(state string) {
 		if err != nil {
 			return
 		}
-		_, _ = conn.Write([]byte(state))
-		conn.Close()
+		defer conn.Close()
+		if conn.SetWriteDeadline(time.Now().Add(tellWithin)) == nil { // one that reads nothing any more must not hang us
+			_, _ = conn.Write([]byte(state))
+		}
 	}
 }

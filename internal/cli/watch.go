@@ -13,6 +13,7 @@ import (
 	"github.com/makegood/makegood/internal/app"
 	"github.com/makegood/makegood/internal/config"
 	"github.com/makegood/makegood/internal/monitor"
+	"github.com/makegood/makegood/internal/outbound"
 	"github.com/makegood/makegood/internal/smoke"
 )
 
@@ -21,7 +22,17 @@ const defaultWatchConfig = "watch.yaml"
 
 // watching is the flag of every command that is about a watcher only.
 type watching struct {
-	File string `name:"watcher" short:"w" default:"watch.yaml" help:"The watcher's configuration file, watch.yaml by default ($$MAKEGOOD_WATCH_CONFIG)." placeholder:"FILE" env:"MAKEGOOD_WATCH_CONFIG"`
+	File string `name:"watcher" short:"w" default:"watch.yaml" help:"The watcher's configuration file, watch.yaml by default ($$MAKEGOOD_WATCH_CONFIG). -c means it too." placeholder:"FILE" env:"MAKEGOOD_WATCH_CONFIG"`
+}
+
+// file is the watcher's file. -c is what everybody types first; the server's file, when only the environment names it, is not
+// meant.
+func (w watching) file(s *surroundings) string {
+	servers, _ := s.lookup("MAKEGOOD_CONFIG")
+	if w.File == defaultWatchConfig && s.config != defaultConfig && s.config != servers {
+		return s.config
+	}
+	return w.File
 }
 
 func (s *surroundings) loadWatch(path string) (*config.Watch, error) {
@@ -39,6 +50,7 @@ type watchCommand struct {
 
 // Run watches until it is told to stop.
 func (c watchCommand) Run(s *surroundings) error {
+	c.File = c.file(s)
 	if c.Init {
 		return c.init(s)
 	}
@@ -75,20 +87,63 @@ func (c watchCommand) Run(s *surroundings) error {
 }
 
 func (c watchCommand) init(s *surroundings) error {
-	if err := writeNew(c.File, config.StarterWatch()); err != nil {
+	starter := config.StarterWatch()
+	if err := writeNew(c.File, starter, "makegood watch --init -w FILE"); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "Wrote %s. Fill it in, then: makegood watch --check, and makegood watch\n", c.File)
+	flag := ""
+	if c.File != defaultWatchConfig {
+		flag = " -w " + c.File
+	}
+	fmt.Fprintf(s.out, `Wrote %s. What to do next:
+  1. Open it and fill in your own addresses and channels; every line is explained.
+  2. Set the secrets that it names: %s.
+  3. makegood watch --check%s
+  4. makegood watch%s, on another machine than the server
+`, c.File, strings.Join(namedSecrets(starter), ", "), flag, flag)
 	return nil
 }
 
+// check says what the configuration amounts to, and what it lacks without being wrong.
 func (c watchCommand) check(s *surroundings, conf *config.Watch) error {
 	if err := app.CheckWatch(conf); err != nil {
-		return err
+		return unusable(c.File, err)
 	}
-	fmt.Fprintf(s.out, "%s is good: %s, %s, %s.\n", c.File, count(len(conf.Monitors), "monitor"), count(len(conf.Checkout), "synthetic checkout"),
-		count(len(conf.Channels), "channel"))
+	fmt.Fprintf(s.out, "%s is good.\n", c.File)
+	w := sheet{s.out}
+	w.row("  looks at", "%s, %s", count(len(conf.Monitors), "monitor"), count(len(conf.Checkout), "synthetic checkout"))
+	if len(conf.Monitors)+len(conf.Checkout) == 0 && conf.Server == nil {
+		w.more("  nothing: it would find everything well")
+	}
+	if conf.Server != nil {
+		w.row("  server", "%s, taken for dead after %s without an answer", conf.Server.URL, span(conf.Server.Silent))
+	} else {
+		w.row("  server", "none: when this watcher dies, nobody notices")
+	}
+	printTelling(w, conf.Telling)
+	if conf.PublicURL == "" {
+		w.row("  links", "none: without public_url nobody can answer by a tap, and nothing can report from elsewhere")
+	}
+	if conf.Drill {
+		w.row("  drill", "it may run on the server's machine, for trying it out")
+	}
 	return nil
+}
+
+// printTelling says in one line whether anybody would be told.
+func printTelling(w sheet, t config.Telling) {
+	if len(t.Channels) == 0 {
+		w.row("  tells", "nobody: there are no channels, so trouble is only written down (makegood incidents list)")
+		return
+	}
+	var names []string
+	for _, c := range t.Channels {
+		names = append(names, c.Name+" ("+c.Kind+")")
+	}
+	w.row("  tells", "%s; who is told when: makegood policy test P0", strings.Join(names, ", "))
+	if len(t.Channels) == 1 {
+		w.more("  one channel only: when it fails, nobody is told")
+	}
 }
 
 // once makes one round. It has a port of its own, so that a watcher that runs beside it does not matter to it.
@@ -97,13 +152,13 @@ func (c watchCommand) once(s *surroundings, conf *config.Watch, file app.WatchPa
 	if err != nil {
 		return err
 	}
-	log, err := s.logger(config.Log{Level: "warn", Format: conf.Log.Format})
+	log, err := s.logger(config.Log{Level: "error", Format: conf.Log.Format}) // what people need is in the table and in the error
 	if err != nil {
 		return err
 	}
 	w, err := app.NewWatcher(s.ctx, conf, file, app.Options{Log: log, Listener: listener})
 	if err != nil {
-		return err
+		return errors.Join(err, listener.Close())
 	}
 	statuses, err := w.Once(s.ctx)
 	if c.JSON {
@@ -114,7 +169,7 @@ func (c watchCommand) once(s *surroundings, conf *config.Watch, file app.WatchPa
 	if err != nil {
 		return err
 	}
-	return redOnes(statuses)
+	return redOnes(statuses, c.File)
 }
 
 func printStatuses(s *surroundings, statuses []monitor.Status) {
@@ -126,22 +181,26 @@ func printStatuses(s *surroundings, statuses []monitor.Status) {
 	w.Flush()
 }
 
-func redOnes(statuses []monitor.Status) error {
+// redOnes is an error when something is not well. What is in maintenance is expected not to be.
+func redOnes(statuses []monitor.Status, file string) error {
 	red := 0
 	for _, m := range statuses {
-		if m.State != monitor.Up {
+		if m.State != monitor.Up && !m.Maintained {
 			red++
 		}
 	}
-	if red == 0 {
+	switch red {
+	case 0:
 		return nil
+	case 1:
+		return fmt.Errorf("1 of %d is not well. See: makegood incidents list --state current --watcher %s", len(statuses), file)
 	}
-	return fmt.Errorf("%s of %d not well", map[bool]string{true: "1 is", false: fmt.Sprintf("%d are", red)}[red == 1], len(statuses))
+	return fmt.Errorf("%d of %d are not well. See: makegood incidents list --state current --watcher %s", red, len(statuses), file)
 }
 
 type smokeCommand struct {
 	URL      string        `required:"" help:"The deployment to walk through, for example https://shop.example.com."`
-	File     string        `help:"The file with the walk: its smoke section. Without one, the front page, /livez and /api/health are asked." placeholder:"FILE" name:"watcher" short:"w" env:"MAKEGOOD_WATCH_CONFIG"`
+	File     string        `help:"The file with the walk: its smoke section. Without one, /livez and /api/health are asked." placeholder:"FILE" name:"watcher" short:"w" env:"MAKEGOOD_WATCH_CONFIG"`
 	Page     []string      `help:"A page or path that must answer, besides those of the file; may be repeated." placeholder:"PATH" sep:"none"`
 	Click    string        `help:"The page with the buy button." placeholder:"PATH"`
 	Button   string        `help:"A pattern of what the button links to, posts to, or of its data-product." placeholder:"PATTERN"`
@@ -243,7 +302,7 @@ func (c smokeCommand) test(s *surroundings) (config.SmokeTest, *config.Watch, er
 	for _, path := range c.Page {
 		test.Pages = append(test.Pages, config.SmokePage{Path: path, Conditions: []string{"[STATUS] == 200"}})
 	}
-	if len(test.Pages) == 0 {
+	if len(test.Pages) == 0 && test.Click == "" {
 		test.Pages = []config.SmokePage{{Path: "/livez", Conditions: []string{"[STATUS] == 200"}},
 			{Path: "/api/health", Conditions: []string{"[STATUS] == 200", "[BODY].status == healthy"}}}
 	}
@@ -268,6 +327,7 @@ type beatCommand struct {
 
 // Run reports once. It is for cron jobs and backups on a machine that has the watcher's file; others ask the plain address.
 func (c beatCommand) Run(s *surroundings) error {
+	c.File = c.file(s)
 	conf, err := s.loadWatch(c.File)
 	if err != nil {
 		return err
@@ -285,7 +345,16 @@ func (c beatCommand) Run(s *surroundings) error {
 		}
 		return c.report(s, strings.TrimSuffix(base, "/")+"/beat/"+url.PathEscape(m.Heartbeat.Token.Reveal())+beatPath(c.Kind))
 	}
-	return makegood.Errorf(makegood.NotFound, "%s has no heartbeat monitor named %s.", c.File, oneLine(c.Name))
+	var there []string
+	for _, m := range conf.Monitors {
+		if m.Heartbeat != nil {
+			there = append(there, m.Name)
+		}
+	}
+	if there == nil {
+		return makegood.Errorf(makegood.NotFound, "%s has no monitor with a heartbeat.", c.File)
+	}
+	return makegood.Errorf(makegood.NotFound, "%s has no heartbeat monitor named %s; there are %s.", c.File, oneLine(c.Name), strings.Join(there, ", "))
 }
 
 func beatPath(kind string) string {
@@ -299,21 +368,16 @@ func beatPath(kind string) string {
 const beatTimeout = 10 * time.Second
 
 func (c beatCommand) report(s *surroundings, address string) error {
-	req, err := http.NewRequestWithContext(s.ctx, http.MethodPost, address, strings.NewReader(c.Note))
+	req, err := http.NewRequest(http.MethodPost, address, strings.NewReader(c.Note))
 	if err != nil {
 		return errors.New("the watcher's address cannot be used") // its text would have the token
 	}
-	resp, err := (&http.Client{Timeout: beatTimeout}).Do(req)
+	resp, err := outbound.New(outbound.Options{Timeout: beatTimeout, AllowPrivate: true, NeverRest: true}).Do(s.ctx, req)
 	if err != nil {
-		var trouble *url.Error
-		if errors.As(err, &trouble) {
-			err = trouble.Err
-		}
-		return fmt.Errorf("the watcher was not reached: %w", err)
+		return fmt.Errorf("the watcher was not reached, so this was not reported: %w", err)
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the watcher answered with status %d", resp.StatusCode)
+	if resp.Status != http.StatusOK {
+		return fmt.Errorf("the watcher answered with status %d, so this was not reported; is it running with this file?", resp.Status)
 	}
 	fmt.Fprintf(s.out, "%s: %s reported.\n", oneLine(c.Name), c.Kind)
 	return nil

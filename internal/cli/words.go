@@ -145,6 +145,23 @@ func short(d time.Duration) string {
 	}
 }
 
+// span writes a configured time as people write it: 2h, not 2h0m0s.
+func span(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// unusable says everything that is wrong with a file whose parts cannot be built, a line each.
+func unusable(file string, err error) error {
+	return errors.New(file + " cannot be used:\n  " + strings.ReplaceAll(err.Error(), "\n", "\n  "))
+}
+
 func total(m makegood.Money) string {
 	if m.Currency == "" {
 		return "-"

@@ -57,6 +57,8 @@ type Options struct {
 	PayPal *simulate.PayPalOptions
 	// Now is the server's clock; time.Now when nil.
 	Now func() time.Time
+	// NoAlarm leaves out what the server does in the background beside its orders; see app.Options.
+	NoAlarm bool
 	// Configure changes the server's configuration before its first start; later starts read World.Config as it is then.
 	Configure func(*config.Config)
 }
@@ -199,7 +201,8 @@ func (w *World) configuration() *config.Config {
 }
 
 func (w *World) startServer(ctx context.Context, l net.Listener) error {
-	o := app.Options{Log: w.options.Log, Listener: l, Store: w.options.Store, StopWithin: w.options.StopWithin, Now: w.options.Now}
+	o := app.Options{Log: w.options.Log, Listener: l, Store: w.options.Store, StopWithin: w.options.StopWithin, Now: w.options.Now,
+		NoAlarm: w.options.NoAlarm}
 	if w.PayPal != nil {
 		o.Roots = w.PayPal.CertPool()
 	}

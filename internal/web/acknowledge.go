@@ -92,6 +92,9 @@ func (a *Acknowledge) render(w http.ResponseWriter, r *http.Request, p notify.Pe
 		page.Incidents = append(page.Incidents, i)
 		page.Open = page.Open || i.State == makegood.IncidentOpen
 	}
+	if len(ids) == 0 && page.Said == "" { // the records of long ago are not kept
+		page.Said, page.Bad = "Nothing is known of this message any more.", true
+	}
 	page.Open = page.Open && page.Said == ""
 	a.Pages.render(w, status, "acknowledge.html", page)
 	return nil
