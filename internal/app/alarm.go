@@ -255,10 +255,7 @@ func (a *alarm) own(ctx context.Context) makegood.PeerBeat {
 		return b
 	}
 	b.Incidents = len(open)
-	if blind, since := a.runner.IsBlind(); blind {
-		b.Blind = true
-		b.Ill = "it cannot see the network since " + since.UTC().Format(time.TimeOnly)
-	}
+	b.Blind, _ = a.runner.IsBlind()
 	return b
 }
 

@@ -94,7 +94,7 @@ func TestServerMissesItsWatcher(t *testing.T) {
 	w.eventually("a server that is well", func() bool {
 		return strings.Contains(w.ask("GET", "/api/health", "").body, `"watcher":{"status":"healthy"`) && incidentless()
 	})
-	c.pass(2 * time.Minute)
+	c.pass(90 * time.Second) // a longer leap would look as if we had been stopped ourselves
 	w.eventually("degraded health", func() bool {
 		return strings.Contains(w.ask("GET", "/api/health", "").body, `"watcher":{"status":"degraded"`)
 	})

@@ -65,6 +65,7 @@ type App struct {
 	stopWithin time.Duration
 	queue      *queue.Queue
 	alarm      *alarm
+	panics     chan panicked
 	background []func(ctx context.Context) // what runs beside the server, and ends before anything is torn down
 	listener   net.Listener
 	server     *http.Server
@@ -170,7 +171,11 @@ func (o *Options) fill() {
 }
 
 func newApp(name string, o *Options) *App {
-	return &App{log: o.Log, node: name, now: o.Now, notify: o.Notify, noAlarm: o.NoAlarm, stopWithin: o.StopWithin, Metrics: telemetry.NewMetrics()}
+	a := &App{node: name, now: o.Now, notify: o.Notify, noAlarm: o.NoAlarm, stopWithin: o.StopWithin, Metrics: telemetry.NewMetrics()}
+	o.Log = a.noticePanics(o.Log)
+	a.log = o.Log
+	a.background = append(a.background, a.tellPanics)
+	return a
 }
 
 // furniture is what stations and desk stand on.

@@ -22,7 +22,7 @@ func (a *alarm) judge(ctx context.Context, r smoke.Result) {
 			failed = append(failed, step.Name+": "+step.Trouble)
 		}
 	}
-	a.found(ctx, inspect.SmokeFailed, "", strings.Join(failed, "\n"))
+	a.found(ctx, inspect.SmokeFailed, "", firstLines(strings.Join(failed, "\n"), 5))
 }
 
 // TellSmoke tells people how a walk went that was made from outside, waits until they are told, and closes the watcher. It

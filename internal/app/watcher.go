@@ -312,20 +312,10 @@ func (w *Watcher) Smoke(ctx context.Context) (*smoke.Result, error) {
 	ctx, cancel := w.untilStop(ctx, smokeWithin)
 	defer cancel()
 	r := smoke.Run(ctx, test, nil)
-	switch {
-	case w.isStopping():
+	if w.isStopping() {
 		return nil, makegood.Errorf(makegood.Unavailable, "The watcher stops; the test was broken off.")
-	case r.OK():
-		w.alarm.cleared(ctx, inspect.SmokeFailed, "every step passed")
-		return &r, nil
 	}
-	var failed []string
-	for _, step := range r.Steps {
-		if !step.OK {
-			failed = append(failed, step.Name+": "+step.Trouble)
-		}
-	}
-	w.alarm.found(context.WithoutCancel(ctx), inspect.SmokeFailed, "", firstLines(strings.Join(failed, "\n"), 5))
+	w.alarm.judge(context.WithoutCancel(ctx), r)
 	return &r, nil
 }
 

@@ -152,7 +152,7 @@ func smokeKeys() []key {
 		{path: "smoke.pages[].conditions", kind: texts, shown: "[STATUS] == 200", example: `["[STATUS] == 200", "[BODY].status == healthy"]`, start: `["[STATUS] == 200", "[BODY].status == healthy"]`, off: true, meaning: "What has to hold, as in monitors."},
 		{path: "smoke.click", shown: "none: nothing is clicked", example: "/az-900", start: "/az-900", off: true, meaning: "The path of the page with the buy button."},
 		{path: "smoke.button", shown: "what is taken for a buy button", example: "/api/checkout", start: "/api/checkout", off: true, meaning: "A pattern of what the button links or posts to, in which * is anything."},
-		{path: "smoke.checkout", kind: texts, shown: "none: any address", example: "[https://checkout.stripe.com/]", start: "[https://checkout.stripe.com/]", off: true, meaning: "How the addresses may begin to which the button leads."},
+		{path: "smoke.checkout", kind: texts, shown: "none; to be given with click", example: "[https://checkout.stripe.com/]", start: "[https://checkout.stripe.com/]", off: true, meaning: "How the addresses may begin to which the button leads."},
 		{path: "smoke.timeout", kind: span, fallback: "10s", shortest: 100 * time.Millisecond, longest: 2 * time.Minute, unit: "duration", example: "30s", off: true, meaning: "How long each step may take."},
 	}
 }

@@ -248,7 +248,7 @@ func (t *Teller) Once(ctx context.Context, channel string) (tried bool, err erro
 	if len(claimed) == 0 {
 		return false, nil
 	}
-	m, err := t.message(ctx, w, claimed)
+	m, err := t.message(context.WithoutCancel(ctx), w, claimed)
 	if err != nil {
 		return true, err
 	}

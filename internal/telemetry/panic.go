@@ -25,7 +25,10 @@ func (h panicHandler) Enabled(ctx context.Context, level slog.Level) bool {
 
 // Handle passes the record on first: that it is told must not cost the log.
 func (h panicHandler) Handle(ctx context.Context, r slog.Record) error {
-	err := h.next.Handle(ctx, r)
+	var err error
+	if h.next.Enabled(ctx, r.Level) {
+		err = h.next.Handle(ctx, r)
+	}
 	hasStack, component := h.hasStack, h.component
 	r.Attrs(func(a slog.Attr) bool {
 		hasStack = hasStack || a.Key == stackFact
