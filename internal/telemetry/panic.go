@@ -18,9 +18,9 @@ type panicHandler struct {
 	hasStack  bool
 }
 
-// Enabled is that of the next handler: an error is always enabled.
+// Enabled is always true for errors: a panic is told of even when nobody reads the log.
 func (h panicHandler) Enabled(ctx context.Context, level slog.Level) bool {
-	return h.next.Enabled(ctx, level)
+	return level >= slog.LevelError || h.next.Enabled(ctx, level)
 }
 
 // Handle passes the record on first: that it is told must not cost the log.
