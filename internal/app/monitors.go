@@ -277,7 +277,7 @@ func inspections(c *config.Config, h *furniture, arrivals inspect.Intake, a *ala
 		Skews: h.way.Skews, Secrets: o.Secrets, Folder: folder, Overrides: c.Checks, Log: o.Log.With("component", "inspect"), Now: o.Now})
 	if hearing != nil {
 		all = append(all, a.named("watcher-silent", "", hearing.Silence(), true)...)
-		all = append(all, a.named("watcher-blind", "", hearing.Blindness(), true)...)
+		all = append(all, a.named("watcher-blind", "peer", hearing.Blindness(), true)...)
 		all = append(all, a.named("watcher-not-independent", "", hearing.Company(), true)...)
 		all = append(all, a.named("peer-skew", "", hearing.Skew(), true)...)
 		all = append(all, a.named("alerts-unsent", "", hearing.Worry(), true)...)
