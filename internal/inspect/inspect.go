@@ -40,8 +40,9 @@ type Store interface {
 	BooksBegan(ctx context.Context) (time.Time, error)
 	// LastDelivery is when a source last delivered, and the fingerprint of the secret that proved it; makegood.NotFound when never.
 	LastDelivery(ctx context.Context, source string) (at time.Time, verifiedBy string, err error)
-	// CountDeliveries counts the new events that a source delivered within a time, up to most of them.
-	CountDeliveries(ctx context.Context, source string, from, until time.Time, most int) (int, error)
+	// CountDeliveryStretches counts the stretches of five minutes within a time in which a source delivered new events, up to
+	// most of them.
+	CountDeliveryStretches(ctx context.Context, source string, from, until time.Time, most int) (int, error)
 	// CountFailedEvents counts the events whose interpretation failed since a time.
 	CountFailedEvents(ctx context.Context, since time.Time) (int, error)
 	// CountDeadLetters counts the open letters, CountRecentDeadLetters those that were kept since a time.

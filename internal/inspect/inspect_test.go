@@ -155,13 +155,14 @@ func TestUndelivered(t *testing.T) {
 		audit := &auditing{Store: h.store}
 		h.o.Store = audit
 		h.green("undelivered-events/stripe")
+		h.clock.pass(2 * time.Second) // Stripe tells whole seconds: no longer before we began
 		h.Stripe.SetFaults(simulate.Faults{Drop: func(e simulate.Event) bool { return e.Type == "checkout.session.completed" }})
 		session, err := h.Buy(t.Context(), "az-900", 1, "ann@example.com")
 		h.must(err)
 		h.clock.pass(20 * time.Second)
 		h.green("undelivered-events/stripe") // it may be on its way
 		h.clock.pass(time.Minute)
-		h.red("undelivered-events/stripe", "1 event that could not be delivered; fetched, the oldest 1m2") // Stripe tells whole seconds
+		h.red("undelivered-events/stripe", "1 event that could not be delivered; fetched, the oldest 1m2")
 		h.order(session, fulfilled)
 		if mails := h.Resend.Inbox("ann@example.com"); len(mails) != 1 {
 			t.Errorf("the customer has %d mails, want 1", len(mails))
@@ -184,6 +185,41 @@ func TestUndelivered(t *testing.T) {
 	})
 }
 
+// TestUndeliveredInARestart: what came while the server was being restarted is fetched and wakes nobody. What could not be
+// delivered for longer, or while it runs, does.
+func TestUndeliveredInARestart(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, storetest.SQLite(t))
+	audit := &auditing{Store: h.store}
+	h.o.Store = audit
+	h.Stripe.SetFaults(simulate.Faults{Drop: func(simulate.Event) bool { return true }})
+	buy := func() string {
+		session, err := h.Buy(t.Context(), "az-900", 1, "ann@example.com")
+		h.must(err)
+		return session
+	}
+	h.clock.pass(time.Minute)
+	session := buy()
+	h.clock.pass(10 * time.Second)
+	h.green("webhook-loop/stripe") // the new process begins
+	h.clock.pass(time.Minute)
+	h.green("undelivered-events/stripe")
+	h.order(session, fulfilled)
+	if len(audit.entries) != 1 || !strings.Contains(audit.entries[0], "events.pulled stripe 1 new") {
+		t.Errorf("the audit has %q, want what was fetched", audit.entries)
+	}
+	session = buy()
+	h.clock.pass(time.Minute)
+	h.red("undelivered-events/stripe", "1 event that")
+	h.order(session, fulfilled)
+
+	session = buy()
+	h.clock.pass(4 * time.Minute)
+	h.known = nil // another process, much later
+	h.red("undelivered-events/stripe", "1 event that")
+	h.order(session, fulfilled)
+}
+
 // TestUndeliveredManyAndBefore: one look takes a bounded number and the next goes on; and what happened before our books
 // began is not ours.
 func TestUndeliveredManyAndBefore(t *testing.T) {
@@ -192,6 +228,8 @@ func TestUndeliveredManyAndBefore(t *testing.T) {
 	books := newBooks(t, storetest.SQLite(t)) // nobody works on these
 	books.execute(fmt.Sprintf(`UPDATE schema_migrations SET applied_at = %d`, h.clock.now().Add(-time.Hour).UnixMicro()))
 	h.o.Store = books.store
+	h.green("webhook-loop/stripe") // we begin here
+	h.clock.pass(2 * time.Second)
 	var asked atomic.Int64
 	h.Stripe.SetFaults(simulate.Faults{Drop: func(simulate.Event) bool { return true }, FailAPI: func(*http.Request) int { asked.Add(1); return 0 }})
 	h.Stripe.AddWebhookEndpoint("http://127.0.0.1:1/somebody-else")
@@ -223,6 +261,7 @@ func TestUndeliveredAtPayPal(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, storetest.SQLite(t), withPayPal)
 	h.green("undelivered-events/paypal")
+	h.clock.pass(2 * time.Second)
 	h.PayPal.SetFaults(simulate.PayPalFaults{Drop: func(simulate.Event) bool { return true }})
 	h.PayPal.Emit("PAYMENT.CAPTURE.COMPLETED", "capture", []byte(`{"id":"CAP1"}`))
 	h.clock.pass(time.Minute)
@@ -404,16 +443,16 @@ func TestSilence(t *testing.T) {
 			if week == 3 {
 				per = 6 // the quietest week is believed
 			}
-			for i := range per * 2 {
-				deliver(now.Add(time.Duration(-week*7*24)*time.Hour+time.Duration(i)*2*time.Hour/time.Duration(per)), "print")
+			for i := range per * 3 { // from an hour before until five after, for clocks that are set
+				deliver(now.Add(time.Duration(-week*7*24-1)*time.Hour+time.Duration(i)*2*time.Hour/time.Duration(per)), "print")
 			}
 		}
 		deliver(now, "print")
 		h.clock.pass(3 * time.Hour)
-		h.green("webhook-silence/stripe") // nine in the quietest week: too few to cry wolf
+		h.green("webhook-silence/stripe") // too few in the quietest week to cry wolf
 		deliver(h.clock.now(), "api")     // we fetched it; it is no sign of life
-		h.clock.pass(50 * time.Minute)
-		h.red("webhook-silence/stripe", "no delivery for 3h50m", "in the same hours of each of the last 4 weeks there were 12 or more")
+		h.clock.pass(110 * time.Minute)
+		h.red("webhook-silence/stripe", "no delivery for 4h50m", "in the same hours of each of the last 4 weeks there were some in 12 or more stretches of five minutes")
 		h.o.Overrides, h.known = override("webhook-silence", 100), nil
 		h.green("webhook-silence/stripe")
 		h.o.Overrides, h.known = nil, nil

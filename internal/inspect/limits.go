@@ -17,10 +17,13 @@ const (
 	// shownMax is how many orders or events a trouble names; a person needs one to begin with.
 	shownMax = 3
 
-	// silentWeeks is how far back the rhythm of a source is learned, and rhythmMost bounds what is counted of a week: more
-	// says nothing new.
-	silentWeeks = 4
-	rhythmMost  = 1000
+	// silentWeeks is how far back the rhythm of a source is learned, and rhythmMost bounds what is counted of a week, unless
+	// the figure is higher: more says nothing new. clocksChange is by how much people's clocks are set twice a
+	// year, and nightLeast is less than from the last order of an evening to when they are.
+	silentWeeks  = 4
+	rhythmMost   = 100
+	clocksChange = time.Hour
+	nightLeast   = 3 * time.Hour
 
 	// genuineLeast is how many deliveries that look late or early must have come before our clock is doubted: one may be
 	// somebody's replay. unprovedLeast is how many that nothing proves are trouble while nothing else comes.
@@ -34,6 +37,9 @@ const (
 	// deliveryGrace is how long a provider has for a delivery before we look for its event ourselves. With a look a minute
 	// the first failure is seen within two minutes.
 	deliveryGrace = 45 * time.Second
+	// restartMost is how long a restart may take, with a migration, and still be nothing to tell of: less than what customers
+	// wait for before an order counts as late.
+	restartMost = 2 * time.Minute
 	// deliveredGrace is how long an answered delivery may take to be in our books. It is there before the answer.
 	deliveredGrace = 2 * time.Minute
 	// pullBack is how far back the first look after a start goes: as long as providers repeat by themselves.

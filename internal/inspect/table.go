@@ -62,7 +62,7 @@ func rows() []row {
 			"The next start would refuse to run, or payments would not be believed."), local: true, subjects: secretsMissing},
 
 		{Check: check("webhook-silence", makegood.P1, time.Minute, 2, 1, "A provider has become silent",
-			"Payments may not be heard of; customers would wait for what they paid for."), above: 10, unit: "deliveries that were to be expected", local: true, subjects: silence},
+			"Payments may not be heard of; customers would wait for what they paid for."), above: 10, unit: "stretches of five minutes in which deliveries were to be expected", local: true, subjects: silence},
 		{Check: check("webhook-failures", makegood.P1, 30*time.Second, 1, 3, "Events of providers cannot be processed",
 			"Orders wait until what their events met is repaired."), above: 10, unit: "events within an hour", local: true, subjects: webhookFailures},
 		{Check: check("webhook-loop", makegood.P1, 30*time.Second, 1, 2, "A provider repeats the same deliveries again and again",

@@ -20,6 +20,9 @@ const (
 
 // undelivered asks for the events that the provider could not deliver. Those that are not in our books go the way of a
 // delivery, so the look is the repair as well: an event that comes by itself after all is known by its identity.
+//
+// What came while we were being restarted is fetched and not told: the provider is well, the way to us is, and every deploy of
+// a shop that sells would wake somebody. It stands in the audit. A server that stays away is told of by its watcher.
 func undelivered(in *inspector, _ row) []subject {
 	return able(in, func(name string, source provider.Lister) func(context.Context) (string, error) {
 		u := &undeliveredLook{in: in, source: in.Sources[name], lister: source}
@@ -49,7 +52,7 @@ func (u *undeliveredLook) look(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var f feeding
+	f := feeding{restarted: in.began}
 	complete, inOrder, last := true, true, time.Time{}
 	for body, listing := range u.lister.Undelivered(ctx, since) {
 		var made time.Time
@@ -134,9 +137,12 @@ func deliveredElsewhere(in *inspector, _ row) []subject {
 
 // feeding is what one look has put into the books.
 type feeding struct {
+	restarted time.Time // what was made just before is not told; zero tells of all
+
 	fetched int
+	excused int // of them, those that are not told
 	known   int
-	oldest  time.Time
+	oldest  time.Time // of those that are told
 }
 
 // feed keeps an event that is not in the books and older than grace, and returns when it was made. A younger one may be on
@@ -161,6 +167,10 @@ func (f *feeding) feed(ctx context.Context, in *inspector, source provider.Sourc
 		return made, err
 	}
 	f.fetched++
+	if !f.restarted.IsZero() && made.Before(f.restarted) && !made.Before(f.restarted.Add(-restartMost)) {
+		f.excused++
+		return made, nil
+	}
 	if !made.IsZero() && (f.oldest.IsZero() || made.Before(f.oldest)) {
 		f.oldest = made
 	}
@@ -180,10 +190,11 @@ func (f *feeding) record(ctx context.Context, in *inspector, source string) erro
 }
 
 func (f *feeding) words(what string, complete bool, now time.Time) string {
-	if f.fetched == 0 {
+	told := f.fetched - f.excused
+	if told == 0 {
 		return ""
 	}
-	words := fmt.Sprintf("%s that %s; fetched", count(f.fetched, "event"), what)
+	words := fmt.Sprintf("%s that %s; fetched", count(told, "event"), what)
 	if !f.oldest.IsZero() {
 		words += ", the oldest " + age(now.Sub(f.oldest)) + " after it was made"
 	}

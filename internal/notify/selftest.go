@@ -9,9 +9,14 @@ import (
 
 // A channel that is first tried in an emergency is one that fails in an emergency: each is tested when the program starts
 // for the first time, then once a day, and an hour after a test that failed.
+//
+// A test fails also because a service is slow for a moment, and nobody needs to be told of that: a test is repeated soon, and
+// only one that fails again is told. What no repetition mends is told at once.
 const (
 	testEvery      = 24 * time.Hour
 	testAgainAfter = time.Hour
+	testAgainSoon  = 2 * time.Minute
+	testFailures   = 2
 	testWithin     = 30 * time.Second
 	testLook       = time.Minute
 )
@@ -36,7 +41,11 @@ func (t *Teller) testIfDue(ctx context.Context, w *worker) error {
 		return err
 	}
 	last, age := tests[w.Name], t.Now().Sub(tests[w.Name].At)
-	if age < testAgainAfter && age >= 0 || last.Trouble == "" && age < testEvery && age >= 0 {
+	again := testAgainAfter
+	if last.Trouble != "" && w.failedTests.Load() < testFailures {
+		again = testAgainSoon
+	}
+	if age < again && age >= 0 || last.Trouble == "" && age < testEvery && age >= 0 {
 		return nil
 	}
 	_, err = t.Test(ctx, w.Name)
@@ -62,6 +71,19 @@ func (t *Teller) Test(ctx context.Context, channel string) (trouble string, err 
 	if err := t.Outbox.KeepChannelTest(ctx, w.Name, trouble); err != nil {
 		return trouble, err
 	}
-	t.Ill(ctx, w.Name, trouble)
+	if failure == nil {
+		w.failedTests.Store(0)
+		t.Ill(ctx, w.Name, "")
+		return "", nil
+	}
+	switch ReasonOf(failure) {
+	case ReasonAuth, ReasonClient:
+		w.failedTests.Store(testFailures)
+	default:
+		w.failedTests.Add(1)
+	}
+	if w.failedTests.Load() >= testFailures {
+		t.Ill(ctx, w.Name, trouble)
+	}
 	return trouble, nil
 }

@@ -78,6 +78,8 @@ type worker struct {
 	wake chan struct{}
 	// stuck counts calls of the channel that did not come back in their time, and still have not.
 	stuck atomic.Int32
+	// failedTests counts the tests in a row that failed.
+	failedTests atomic.Int32
 
 	mu        sync.Mutex
 	unsettled *attempt // what could not be written down

@@ -303,6 +303,56 @@ func TestSelfTest(t *testing.T) {
 	})
 }
 
+// A service that is slow for a moment when its channel is tested wakes nobody; one that stays away does, and so do refused
+// credentials, at once.
+func TestTestThatFailsOnce(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		fails  int // so many tests
+		reason notify.Reason
+		told   time.Duration // after how long; 0 is never
+	}{
+		{"slow for a moment", 1, notify.ReasonTimeout, 0},
+		{"away", 9, notify.ReasonServer, 3 * time.Minute},
+		{"refused credentials", 1, notify.ReasonAuth, time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				w := newWorld(t, time.Now, "push")
+				defer w.store.Close()
+				push := w.channels["push"]
+				push.test = func(context.Context) error {
+					push.mu.Lock()
+					defer push.mu.Unlock()
+					if len(push.tests) <= tt.fails {
+						return &notify.Error{Channel: "test", Reason: tt.reason}
+					}
+					return nil
+				}
+				w.start(&testsOnly{tests: map[string]makegood.ChannelTest{}}, "push")
+				ctx, stop := context.WithCancel(t.Context())
+				done := make(chan struct{})
+				go func() { w.teller.Run(ctx); close(done) }()
+				var told time.Duration
+				for range 60 * 10 {
+					time.Sleep(time.Second)
+					if told == 0 && w.illness("push") != "" {
+						told = time.Since(began)
+					}
+				}
+				stop()
+				<-done
+				if (told != 0) != (tt.told != 0) || told > tt.told {
+					t.Errorf("it was told after %v, want after %v at most; 0 is never", told, tt.told)
+				}
+			})
+		})
+	}
+}
+
 func TestOfUnknownChannels(t *testing.T) {
 	t.Parallel()
 	clock := &handClock{now: time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)}

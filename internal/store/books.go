@@ -75,14 +75,18 @@ func (s *Store) LastDelivery(ctx context.Context, source string) (at time.Time, 
 	return fromMicros(received), verifiedBy, err
 }
 
-// CountDeliveries counts the new events that a source delivered from one time until before another, up to most of them:
-// whoever asks wants to know whether there are enough.
-func (s *Store) CountDeliveries(ctx context.Context, source string, from, until time.Time, most int) (n int, err error) {
+// deliveryStretch is what CountDeliveryStretches counts. A provider tells of one order in several events within seconds or a
+// few minutes; together they say no more of its rhythm than one.
+const deliveryStretch = 5 * time.Minute
+
+// CountDeliveryStretches counts the stretches of five minutes, by the clock, in which a source delivered new events from one
+// time until before another, up to most of them: whoever asks wants to know whether there are enough.
+func (s *Store) CountDeliveryStretches(ctx context.Context, source string, from, until time.Time, most int) (n int, err error) {
 	err = s.look(ctx, func(tx Tx) error {
 		return tx.QueryRow(ctx, `
 			SELECT COUNT(*)
 			FROM (
-				SELECT 1
+				SELECT DISTINCT received_at / `+fmt.Sprint(deliveryStretch.Microseconds())+`
 				FROM events
 				WHERE source = $1 AND verified_by <> 'api' AND received_at >= $2 AND received_at < $3
 				LIMIT `+fmt.Sprint(limit(most))+`) AS delivered`, source, micros(from), micros(until)).Scan(&n)
@@ -152,8 +156,8 @@ func (s *Store) QueueAge(ctx context.Context, queue string) (time.Duration, erro
 	return time.Duration(seconds * float64(time.Second)), err
 }
 
-// StepTroubles lists the steps of a name whose last attempt failed and that are not done: owed still, or given up. There
-// are at most makegood.ListMax.
+// StepTroubles lists the steps of a name whose last attempt failed and that are not done, owed still or given up: those tried
+// last first, at most makegood.ListMax. What was given up stays for ever, and must not hide what fails now.
 func (s *Store) StepTroubles(ctx context.Context, step string) ([]makegood.Step, error) {
 	var steps []makegood.Step
 	err := s.look(ctx, func(tx Tx) error {
@@ -168,6 +172,7 @@ func (s *Store) StepTroubles(ctx context.Context, step string) ([]makegood.Step,
 			SELECT name, state, owed_at, intent_at, last_error, attempts
 			FROM steps
 			WHERE name = $1 AND last_error <> '' AND (state = 'owed' OR state = 'failed')
+			ORDER BY intent_at DESC
 			LIMIT `+fmt.Sprint(makegood.ListMax), step)
 	})
 	return steps, err

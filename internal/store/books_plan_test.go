@@ -88,7 +88,7 @@ func TestBooksAreCheap(t *testing.T) {
 		for name, look := range map[string]func() error{
 			"OrdersOwed":             func() error { _, err := s.OrdersOwed(ctx, now); return err },
 			"LastDelivery":           func() error { _, _, err := s.LastDelivery(ctx, "stripe"); return err },
-			"CountDeliveries":        func() error { _, err := s.CountDeliveries(ctx, "stripe", hour, now, 100); return err },
+			"CountDeliveryStretches": func() error { _, err := s.CountDeliveryStretches(ctx, "stripe", hour, now, 100); return err },
 			"CountFailedEvents":      func() error { _, err := s.CountFailedEvents(ctx, hour); return err },
 			"CountRecentDeadLetters": func() error { _, err := s.CountRecentDeadLetters(ctx, hour); return err },
 			"CountDeadLetters":       func() error { _, err := s.CountDeadLetters(ctx); return err },

@@ -78,11 +78,18 @@ func TestDeliveries(t *testing.T) {
 		}
 		for i := range 10 {
 			e := event(fmt.Sprintf("evt_%d", i))
-			e.ReceivedAt = start.Add(time.Duration(i) * time.Minute)
+			e.ReceivedAt = start.Add(time.Duration(i) * 5 * time.Minute)
 			e.VerifiedBy = fmt.Sprintf("print%d", i)
 			if i == 9 {
 				e.VerifiedBy = "api" // we fetched it
 			}
+			if _, err := s.AcceptEvent(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 3 { // what more is told of the first order, seconds later
+			e := event(fmt.Sprintf("evt_more_%d", i))
+			e.ReceivedAt, e.VerifiedBy = start.Add(time.Duration(i+1)*time.Second), "print0"
 			if _, err := s.AcceptEvent(t.Context(), e); err != nil {
 				t.Fatal(err)
 			}
@@ -92,17 +99,17 @@ func TestDeliveries(t *testing.T) {
 		if _, err := s.AcceptEvent(t.Context(), other); err != nil {
 			t.Fatal(err)
 		}
-		want := start.Add(8 * time.Minute)
+		want := start.Add(40 * time.Minute)
 		if at, by, err := s.LastDelivery(t.Context(), "stripe"); err != nil || !at.Equal(want) || by != "print8" {
 			t.Errorf("LastDelivery = %v, %q, %v, want %v and print8: what we fetched was not delivered", at, by, err, want)
 		}
 		for _, tt := range []struct {
 			from, until time.Duration
 			most, want  int
-		}{{0, time.Hour, 100, 9}, {0, time.Hour, 5, 5}, {2 * time.Minute, 4 * time.Minute, 100, 2}, {-time.Hour, 0, 100, 0}} {
-			n, err := s.CountDeliveries(t.Context(), "stripe", start.Add(tt.from), start.Add(tt.until), tt.most)
+		}{{0, time.Hour, 100, 9}, {0, time.Hour, 5, 5}, {10 * time.Minute, 20 * time.Minute, 100, 2}, {-time.Hour, 0, 100, 0}} {
+			n, err := s.CountDeliveryStretches(t.Context(), "stripe", start.Add(tt.from), start.Add(tt.until), tt.most)
 			if err != nil || n != tt.want {
-				t.Errorf("CountDeliveries from %v until %v, up to %d = %d, %v, want %d", tt.from, tt.until, tt.most, n, err, tt.want)
+				t.Errorf("CountDeliveryStretches from %v until %v, up to %d = %d, %v, want %d", tt.from, tt.until, tt.most, n, err, tt.want)
 			}
 		}
 	})
@@ -230,6 +237,30 @@ func TestStepTroubles(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("StepTroubles, %v (-want +got):\n%s", err, diff)
+		}
+	})
+}
+
+// TestStepTroublesOfNow: the mails of many years that were given up do not hide the one that fails now.
+func TestStepTroublesOfNow(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		s := open(t, url, store.Options{})
+		for _, statement := range []string{`
+			WITH RECURSIVE many (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < 1200)
+			INSERT INTO orders (id, source, account, live, session_id, payment_id, email, customer_name, total_minor, currency,
+				payment, entitlement, fulfillment, reason, created_at, paid_at, fulfilled_at)
+			SELECT 'ord_' || n, 'stripe', '', TRUE, 'cs_' || n, '', '', '', 2900, 'usd', 'paid', 'active', 'stuck', '', 1, 1, 0 FROM many`, `
+			WITH RECURSIVE many (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < 1200)
+			INSERT INTO steps (order_id, name, state, owed_at, intent_at, uncertain_since, done_at, receipt, last_error, attempts)
+			SELECT 'ord_' || n, 'email', CASE WHEN n = 1100 THEN 'owed' ELSE 'failed' END, 1, CASE WHEN n = 1100 THEN 5000 ELSE n END, 0, 0, '',
+				CASE WHEN n = 1100 THEN 'now' ELSE 'refused' END, 1
+			FROM many`} {
+			execute(t, s, statement)
+		}
+		got, err := s.StepTroubles(t.Context(), "email")
+		if err != nil || len(got) != makegood.ListMax || got[0].LastError != "now" {
+			t.Errorf("StepTroubles = %d steps, %v, want %d, and first the one that was tried last", len(got), err, makegood.ListMax)
 		}
 	})
 }

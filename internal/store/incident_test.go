@@ -402,6 +402,39 @@ func TestClaimIsSeenByAChange(t *testing.T) {
 	})
 }
 
+// TestOldestUnsentOfWhatWasPutOff: what a channel gathers for five minutes does not look forgotten in the moment in which it
+// comes due. What is not told then does.
+func TestOldestUnsentOfWhatWasPutOff(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		r := openRecords(t, url, store.Options{})
+		id := r.mustFind("a", makegood.P1)
+		due := r.Now().Add(5 * time.Minute)
+		for _, channel := range []string{"push", "sms"} {
+			if _, err := r.ClaimNotices(t.Context(), channel, r.Now(), func(waiting []makegood.Notice, _ []makegood.SentMessage) ([]string, string) {
+				for k := range waiting {
+					waiting[k].NotBefore = due
+				}
+				return nil, ""
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.pass(5*time.Minute + time.Second)
+		if oldest, err := r.OldestUnsent(t.Context(), r.Now()); err != nil || !oldest.Equal(due) {
+			t.Errorf("OldestUnsent = %v, %v, want %v, when it came due", oldest, err, due)
+		}
+		r.amend(func(i *makegood.Incident) {
+			for k := range i.Notices {
+				i.NotTold(r.terms(), i.Notices[k].ID, "no answer", time.Second, false)
+			}
+		}, id)
+		if oldest, err := r.OldestUnsent(t.Context(), r.Now()); err != nil || oldest.IsZero() || oldest.After(due) {
+			t.Errorf("OldestUnsent after a failed attempt = %v, %v, want something", oldest, err)
+		}
+	})
+}
+
 func TestOutbox(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {

@@ -126,6 +126,12 @@ func idsOf(notices []makegood.Notice) []string {
 	return ids
 }
 
+// lately is what sentMessages needs of a notice; the id keeps UNION from taking two for one.
+const lately = `id, message_id, bundle, kind, priority, sent_at, doubted_at, doubts`
+
+// sentMessages lists the messages that a channel told, or may have told, since a time. It asks twice, because SQLite takes a
+// partial index only when its very condition (sent_at > 0) is asked for, and for no OR of two such: every notice that was
+// ever sent would be read, in a transaction that keeps deliveries waiting.
 func (w *writing) sentMessages(ctx context.Context, channel string, since time.Time) ([]makegood.SentMessage, error) {
 	var list []makegood.SentMessage
 	err := each(ctx, w.Tx, func(rows Rows) error {
@@ -138,8 +144,10 @@ func (w *writing) sentMessages(ctx context.Context, channel string, since time.T
 	}, `
 		SELECT message_id, bundle, COALESCE(MIN(CASE WHEN kind <> 'resolved' THEN priority END), MIN(priority)), MAX(sent_at),
 			MAX(doubted_at), MAX(doubts), SUM(CASE WHEN kind = 'resolved' THEN 0 ELSE 1 END)
-		FROM notices
-		WHERE channel = $1 AND (sent_at > $2 OR doubted_at > $2)
+		FROM (
+			SELECT `+lately+` FROM notices WHERE channel = $1 AND sent_at > 0 AND sent_at > $2
+			UNION
+			SELECT `+lately+` FROM notices WHERE channel = $1 AND doubted_at > 0 AND doubted_at > $2) AS lately
 		GROUP BY message_id, bundle
 		ORDER BY 4, 1, 2`, channel, micros(since))
 	return list, err
@@ -164,12 +172,13 @@ func (s *Store) WaitingNotices(ctx context.Context) (map[string]time.Time, error
 	return waiting, err
 }
 
-// OldestUnsent is since when the oldest notice waits that was due before a time; zero when none does.
+// OldestUnsent is since when the oldest notice waits that was due before a time; zero when none does. One that was put off
+// waits from when it comes due: that it was told late was meant so.
 func (s *Store) OldestUnsent(ctx context.Context, now time.Time) (oldest time.Time, err error) {
 	var at int64
 	err = s.look(ctx, func(tx Tx) error {
 		return tx.QueryRow(ctx, `
-			SELECT COALESCE(MIN(created_at), 0)
+			SELECT COALESCE(MIN(CASE WHEN attempts = 0 AND not_before > created_at THEN not_before ELSE created_at END), 0)
 			FROM notices
 			WHERE (state = 'queued' OR state = 'sending') AND (not_before <= $1 OR attempts > 0)`, micros(now)).Scan(&at)
 	})
