@@ -86,7 +86,7 @@ var signingKey = sync.OnceValue(func() *rsa.PrivateKey {
 func newHouse(t *testing.T, url string, change ...func(*demo.Options)) *house {
 	t.Helper()
 	c := newClock()
-	o := demo.Options{Database: url, Now: c.now, Retry: makegood.RetryPolicy{Attempts: 100, Base: 20 * time.Millisecond, Cap: 100 * time.Millisecond}}
+	o := demo.Options{Database: url, NoAlarm: true, Now: c.now, Retry: makegood.RetryPolicy{Attempts: 100, Base: 20 * time.Millisecond, Cap: 100 * time.Millisecond}}
 	o.Stripe.Now, o.Resend.Now = c.now, c.now
 	for _, f := range change {
 		f(&o)

@@ -175,7 +175,7 @@ var shared = secret.New("a secret that watcher and server share")
 func newScene(t *testing.T, change ...func(*config.Config)) *scene {
 	t.Helper()
 	s := &scene{t: t, clock: newClock(), shop: newDoor(t), sales: newDoor(t), desk: newDoor(t)}
-	s.World = harness.Start(t, demo.Options{Database: storetest.SQLite(t), Retry: harness.Quick(), Now: s.clock.Now,
+	s.World = harness.Start(t, demo.Options{Database: storetest.SQLite(t), NoAlarm: true, Retry: harness.Quick(), Now: s.clock.Now,
 		Stripe: simulate.StripeOptions{Now: s.clock.Now, RetrySchedule: slices.Repeat([]time.Duration{50 * time.Millisecond}, 200)},
 		PayPal: &simulate.PayPalOptions{Now: s.clock.Now},
 		Configure: func(c *config.Config) {
