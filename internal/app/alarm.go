@@ -67,7 +67,7 @@ func newAlarm(ctx context.Context, o alarmOptions) (*alarm, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.links = notify.Links{Base: o.speaking.publicURL, Key: secret.New(key)}
+	a.links = notify.Links{Base: o.speaking.publicURL, Key: secret.New(key), Flags: o.speaking.flags}
 	a.desk = watch.NewDesk(watch.Options{Store: o.store, Escalation: o.telling.Escalation, Channels: namesOf(o.telling.Channels),
 		Maintenance: silencesOf(o.telling.Maintenance), Now: o.speaking.now, NewID: a.newID, Log: o.log.With("component", "incidents")})
 	a.has = sources{channels: namesOf(o.telling.Channels)}

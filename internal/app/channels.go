@@ -17,6 +17,7 @@ import (
 type speaking struct {
 	name         string       // who speaks
 	publicURL    string       // how services reach us
+	flags        string       // what commands about our incidents need besides
 	mail         *config.Mail // how mail is sent; nil when no channel sends any
 	allowPrivate bool
 	now          func() time.Time

@@ -68,7 +68,11 @@ func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options)
 	if err != nil {
 		return nil, err
 	}
-	if w.alarm, err = newAlarm(ctx, alarmOptions{store: w.Store, telling: c.Telling, speaking: speakingOf(c, o.Now), network: network,
+	speaking := speakingOf(c, o.Now)
+	if file.Path != "" {
+		speaking.flags = "--watcher " + file.Path
+	}
+	if w.alarm, err = newAlarm(ctx, alarmOptions{store: w.Store, telling: c.Telling, speaking: speaking, network: network,
 		random: o.Random, log: o.Log, metrics: w.Metrics}); err != nil {
 		return nil, err
 	}

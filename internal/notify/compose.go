@@ -39,7 +39,7 @@ func compose(id string, notices []makegood.Notice, incidents map[string]makegood
 		}
 	}
 	m.Title = titleOf(m, wrong, over)
-	m.Body = bodyOf(wrong, over, now)
+	m.Body = bodyOf(wrong, over, links, now)
 	m.Link = links.Acknowledge(channel, id, now)
 	if len(wrong) > 0 {
 		m.AckLink = m.Link
@@ -77,7 +77,7 @@ func titleOf(m Message, wrong, over []makegood.Incident) string {
 	return fmt.Sprintf("%s %d incidents open, %d fixed", m.Priority, len(wrong), len(over))
 }
 
-func bodyOf(wrong, over []makegood.Incident, now time.Time) string {
+func bodyOf(wrong, over []makegood.Incident, links Links, now time.Time) string {
 	var b strings.Builder
 	for k, i := range wrong {
 		if k == listedMax {
@@ -92,7 +92,7 @@ func bodyOf(wrong, over []makegood.Incident, now time.Time) string {
 		if i.Means != "" {
 			fmt.Fprintf(&b, "For customers: %s\n", i.Means)
 		}
-		fmt.Fprintf(&b, "What to do: makegood runbook %s\nRecord: makegood incidents show %s\n\n", i.Check, i.ID)
+		fmt.Fprintf(&b, "What to do: makegood runbook %s\nRecord: %s\n\n", i.Check, links.Command("incidents show "+i.ID))
 	}
 	for k, i := range over {
 		if k == listedMax {
@@ -100,11 +100,11 @@ func bodyOf(wrong, over []makegood.Incident, now time.Time) string {
 			break
 		}
 		if i.State != makegood.IncidentResolved { // it came back while this was on its way
-			fmt.Fprintf(&b, "It was over and is back: %s\nRecord: makegood incidents show %s\n", i.Title, i.ID)
+			fmt.Fprintf(&b, "It was over and is back: %s\nRecord: %s\n", i.Title, links.Command("incidents show "+i.ID))
 			continue
 		}
 		fmt.Fprintf(&b, "Over since %s UTC, after %s: %s\n", i.ResolvedAt.UTC().Format("15:04:05"), ago(i.TimeToResolve()), i.Title)
-		fmt.Fprintf(&b, "Record: makegood incidents show %s\n", i.ID)
+		fmt.Fprintf(&b, "Record: %s\n", links.Command("incidents show "+i.ID))
 	}
 	return strings.TrimSpace(b.String())
 }

@@ -18,6 +18,8 @@ import (
 type Links struct {
 	Base string       // public address of this process, without a slash at the end; "" makes no links
 	Key  secret.Value // signs; kept in the database, so that links outlive a restart
+	// Flags are what a command about these incidents needs besides, such as --watcher FILE; "" is the server's.
+	Flags string
 }
 
 // linkFor is how long a link to acknowledge works: longer than anybody should need, shorter than mail archives live.
@@ -53,7 +55,7 @@ func (p Permission) ID() string { return "ack/" + p.Channel + "/" + p.MessageID 
 func (l Links) Read(token string, now time.Time) (Permission, error) {
 	body, signature, ok := strings.Cut(token, ".")
 	if !ok || l.Key.Empty() || !hmac.Equal([]byte(signature), []byte(l.sign(body))) {
-		return Permission{}, makegood.Errorf(makegood.Forbidden, "This link was not made here, or was cut on its way. Use: makegood incidents ack ID")
+		return Permission{}, makegood.Errorf(makegood.Forbidden, "This link was not made here, or was cut on its way. Use: %s", l.Command("incidents ack ID"))
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(body)
 	parts := strings.Split(string(raw), "\x00")
@@ -66,7 +68,15 @@ func (l Links) Read(token string, now time.Time) (Permission, error) {
 	}
 	p := Permission{Channel: parts[0], MessageID: parts[1], Expires: time.Unix(unix, 0)}
 	if now.After(p.Expires) {
-		return p, makegood.Errorf(makegood.Conflict, "This link ended after a day. Use: makegood incidents ack ID")
+		return p, makegood.Errorf(makegood.Conflict, "This link ended after a day. Use: %s", l.Command("incidents ack ID"))
 	}
 	return p, nil
+}
+
+// Command is a command line about incidents as a person types it here.
+func (l Links) Command(words string) string {
+	if l.Flags == "" {
+		return "makegood " + words
+	}
+	return "makegood " + words + " " + l.Flags
 }

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -35,6 +36,15 @@ type acknowledgePage struct {
 	Open      bool   // whether the button is shown
 	Said      string // what the button did, or why it could not
 	Bad       bool
+	links     notify.Links
+}
+
+// Command is a command line as a person types it here.
+func (p acknowledgePage) Command(words string) string { return p.links.Command(words) }
+
+// IsNamed reports whether the title of an incident says already which of several it is about.
+func (p acknowledgePage) IsNamed(i *makegood.Incident) bool {
+	return strings.Contains(i.Title, i.Subject)
 }
 
 // Show answers GET /ack/{token}.
@@ -96,6 +106,7 @@ func (a *Acknowledge) render(w http.ResponseWriter, r *http.Request, p notify.Pe
 		page.Said, page.Bad = "Nothing is known of this message any more.", true
 	}
 	page.Open = page.Open && page.Said == ""
+	page.links = a.Links
 	a.Pages.render(w, status, "acknowledge.html", page)
 	return nil
 }

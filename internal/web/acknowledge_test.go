@@ -20,10 +20,10 @@ import (
 var began = time.Date(2026, 3, 1, 3, 4, 5, 0, time.UTC)
 
 func incident(state makegood.IncidentState) makegood.Incident {
-	return makegood.Incident{ID: "inc1", Check: "monitor", Subject: "shop", Priority: makegood.P0, Title: "The shop is down", State: state,
+	return makegood.Incident{ID: "inc1", Check: "monitor", Subject: "shop", Priority: makegood.P0, Title: "The page is down", State: state,
 		Detail: "[STATUS] == 200 (503)", Means: "Nobody can buy.", StartedAt: began, OpenedAt: began.Add(12 * time.Second),
 		AckedBy: "link:phone", AckedUntil: began.Add(time.Hour), ResolvedAt: began.Add(2 * time.Hour),
-		Timeline: []makegood.Moment{{At: began, Kind: makegood.MomentOpened, Actor: "system:watch", Text: "The shop is down"}}}
+		Timeline: []makegood.Moment{{At: began, Kind: makegood.MomentOpened, Actor: "system:watch", Text: "The page is down"}}}
 }
 
 // records is what the page reads.
@@ -52,7 +52,7 @@ func (r records) Incident(_ context.Context, id string) (*makegood.Incident, err
 // opened asks for the page of a link, by a method.
 func opened(t *testing.T, method string, r records, act error, age time.Duration) (*httptest.ResponseRecorder, *telemetry.CounterVec, error) {
 	t.Helper()
-	links := notify.Links{Base: "https://watch.example", Key: secret.New("a key that signs links in tests")}
+	links := notify.Links{Base: "https://watch.example", Key: secret.New("a key that signs links in tests"), Flags: "--watcher watch.yaml"}
 	refused := telemetry.NewMetrics().Counter("refused", "x", "door")
 	a := &web.Acknowledge{Pages: web.NewPages(slog.New(slog.DiscardHandler)), Links: links, Now: func() time.Time { return began.Add(age) }, Refused: refused,
 		Incidents: r, Act: func(_ context.Context, channel, message, _ string, _ time.Time) ([]string, error) {
@@ -92,8 +92,8 @@ func TestAcknowledge(t *testing.T) {
 		saysNot  []string
 		refusals uint64
 	}{
-		{"asked for", "GET", []makegood.Incident{open}, nil, 0, 200, []string{button, "The shop is down", "(shop)", "P0", "[STATUS] == 200 (503)", "Nobody can buy",
-			"03:04:05", "makegood runbook monitor", "makegood incidents show inc1"}, []string{yours}, 0},
+		{"asked for", "GET", []makegood.Incident{open}, nil, 0, 200, []string{button, "The page is down", "(shop)", "P0", "[STATUS] == 200 (503)", "Nobody can buy",
+			"03:04:05", "makegood runbook monitor", "makegood incidents show inc1 --watcher watch.yaml", "The page is down (shop)"}, []string{yours}, 0},
 		{"answered", "GET", []makegood.Incident{answered}, nil, 0, 200, []string{"link:phone", "04:04"}, []string{button}, 0},
 		{"over", "GET", []makegood.Incident{over}, nil, 0, 200, []string{"Fixed"}, []string{button}, 0},
 		{"one of two is open", "GET", []makegood.Incident{over, second}, nil, 0, 200, []string{button}, nil, 0},
@@ -103,7 +103,7 @@ func TestAcknowledge(t *testing.T) {
 		{"pressed", "POST", []makegood.Incident{answered}, nil, 0, 200, []string{yours}, []string{button}, 0},
 		{"pressed twice", "POST", []makegood.Incident{answered}, makegood.Errorf(makegood.Conflict, "This link was used before."), 0, 409, []string{"used before"}, []string{yours, button}, 1},
 		{"pressed, and gone", "POST", nil, makegood.Errorf(makegood.NotFound, "Nothing is known of this message any more."), 0, 409, []string{"Nothing is known"}, []string{yours}, 1},
-		{"after a day", "GET", []makegood.Incident{open}, nil, 25 * time.Hour, 410, []string{"ended after a day"}, []string{button, "The shop is down"}, 1},
+		{"after a day", "GET", []makegood.Incident{open}, nil, 25 * time.Hour, 410, []string{"ended after a day"}, []string{button, "The page is down"}, 1},
 		{"pressed after a day", "POST", []makegood.Incident{open}, nil, 25 * time.Hour, 410, []string{"ended after a day"}, []string{yours}, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
