@@ -62,7 +62,7 @@ type incidentsListCommand struct {
 	seeing
 }
 
-// IncidentRow is an incident in a listing.
+// incidentRow is an incident in a listing.
 type incidentRow struct {
 	ID         string                 `json:"id"`
 	Priority   makegood.Priority      `json:"priority"`

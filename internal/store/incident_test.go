@@ -484,6 +484,15 @@ func TestOutbox(t *testing.T) {
 		if list, err := r.NoticesByRemoteID(t.Context(), "push", "remote1"); err != nil || len(list) != 2 {
 			t.Errorf("NoticesByRemoteID = %v, %v", list, err)
 		}
+		// What went to several people has an id for each of them.
+		several := func(i *makegood.Incident) { i.Accepted(r.terms(), i.Notices[0].ID, "SM1,SM2", false) }
+		r.amend(several, a)
+		for id, want := range map[string]int{"SM1": 1, "SM2": 1, "SM1,SM2": 1, "SM": 0, "M1": 0, "%": 0, "remote1": 1} {
+			if list, err := r.NoticesByRemoteID(t.Context(), "push", id); err != nil || len(list) != want {
+				t.Errorf("NoticesByRemoteID(%q) = %v, %v, want %d", id, list, err, want)
+			}
+		}
+		r.amend(accept, a)
 		earlier := func() int {
 			t.Helper()
 			list, err := r.EarlierMessages(t.Context(), "push", []string{a, b})

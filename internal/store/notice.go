@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -238,10 +239,19 @@ func (s *Store) IncidentsOfMessage(ctx context.Context, channel, messageID strin
 	return s.idsWhere(ctx, `SELECT DISTINCT incident_id FROM notices WHERE message_id = $1 AND channel = $2 AND message_id <> '' ORDER BY 1`, messageID, channel)
 }
 
-// NoticesByRemoteID returns the notices that a channel's service knows by its own id, each with its incident.
+// arrivalsWithin is for how long a service may say what became of a message that went to several people.
+const arrivalsWithin = 3 * 24 * time.Hour
+
+// NoticesByRemoteID returns the notices that a channel's service knows by its own id, each with its incident. A message that
+// went to several people has an id for each of them, kept as one text with commas: any of them finds it, for some days.
 func (s *Store) NoticesByRemoteID(ctx context.Context, channel, remoteID string) (list []makegood.Notice, err error) {
 	err = s.look(ctx, func(tx Tx) error {
 		list, err = noticesOf(ctx, tx, `remote_id = $1 AND channel = $2 AND remote_id <> '' ORDER BY id LIMIT 2000`, remoteID, channel)
+		if err != nil || len(list) > 0 || remoteID == "" || strings.ContainsAny(remoteID, ",%_") {
+			return err
+		}
+		list, err = noticesOf(ctx, tx, `channel = $2 AND sent_at > $3 AND ',' || remote_id || ',' LIKE '%,' || CAST($1 AS TEXT) || ',%'
+			ORDER BY id LIMIT 2000`, remoteID, channel, micros(s.now().Add(-arrivalsWithin)))
 		return err
 	})
 	return list, err
