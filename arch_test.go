@@ -23,12 +23,13 @@ var floors = [][]string{
 	{"internal/secret"},
 	{"internal/telemetry"},
 	{"internal/outbound"},
-	{"internal/mail"},
-	{"internal/provider", "internal/probe", "internal/config"}, // contracts
+	{"internal/mail", "internal/vault"},
+	{"internal/provider", "internal/probe", "internal/config", "internal/host"}, // contracts
 	{"internal/provider/extract"},                              // what adapters read bodies with
-	{"internal/provider/stripe", "internal/provider/paypal", "internal/provider/recipe", "internal/monitor"}, // adapters
+	{"internal/provider/stripe", "internal/provider/paypal", "internal/provider/recipe", "internal/monitor",
+		"internal/host/pages", "internal/host/envfile", "internal/host/workflow", "internal/host/command"}, // adapters
 	{"internal/intake", "internal/interpret", "internal/fulfill", "internal/desk", "internal/queue", "internal/notify", "internal/inspect",
-		"internal/synthetic", "internal/smoke"}, // stations
+		"internal/synthetic", "internal/smoke", "internal/heal"}, // stations
 	{"internal/watch"}, // the record of incidents, over probes, monitors and channels
 	{"internal/store", "internal/api", "internal/simulate"},
 	{"internal/web"},

@@ -1,0 +1,2 @@
+// Package pages is a project at Cloudflare Pages.
+package pages
