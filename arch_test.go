@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"internal/outbound"},
 	{"internal/mail", "internal/vault"},
 	{"internal/provider", "internal/probe", "internal/config", "internal/host"}, // contracts
-	{"internal/provider/extract"},                              // what adapters read bodies with
+	{"internal/provider/extract"}, // what adapters read bodies with
 	{"internal/provider/stripe", "internal/provider/paypal", "internal/provider/recipe", "internal/monitor",
 		"internal/host/pages", "internal/host/envfile", "internal/host/workflow", "internal/host/command"}, // adapters
 	{"internal/intake", "internal/interpret", "internal/fulfill", "internal/desk", "internal/queue", "internal/notify", "internal/inspect",
