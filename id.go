@@ -22,6 +22,8 @@ const (
 	NoticePrefix     = "ntc"
 	MessagePrefix    = "msg" // several notices told together
 	SilencePrefix    = "sil"
+	AttemptPrefix    = "att" // at mending a place
+	DrillPrefix      = "drl"
 )
 
 // NewID returns prefix followed by 20 symbols: 50 bits of milliseconds since 1970 (good for 35,000 years), then 50 bits

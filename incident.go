@@ -75,6 +75,11 @@ const (
 	MomentAcknowledged MomentKind = "acknowledged"
 	MomentAckEnded     MomentKind = "acknowledgement_ended"
 	MomentNote         MomentKind = "note"
+	MomentHealing      MomentKind = "healing"      // an attempt began, or came further
+	MomentHealed       MomentKind = "healed"       // it is verified from outside
+	MomentNotHealed    MomentKind = "not_healed"   // an attempt did not help
+	MomentHealRefused  MomentKind = "heal_refused" // nothing was done, and why
+	MomentServed       MomentKind = "served"       // what became of those who waited
 	MomentResolved     MomentKind = "resolved"
 )
 
@@ -519,6 +524,9 @@ func (i *Incident) endings(channel string) int {
 
 // Note adds what a person has to say.
 func (i *Incident) Note(t IncidentTerms, text string) { i.note(t, MomentNote, text) }
+
+// Heal adds a line about what was done to mend it, or why nothing was.
+func (i *Incident) Heal(t IncidentTerms, kind MomentKind, text string) { i.note(t, kind, text) }
 
 func (i *Incident) notice(id string) *Notice {
 	for k := range i.Notices {

@@ -214,7 +214,8 @@ func (w *writing) keepIncident(ctx context.Context, i *makegood.Incident, before
 // alwaysKept reports whether a line is written to a time line that is full: what a person did, and the end.
 func alwaysKept(k makegood.MomentKind) bool {
 	switch k {
-	case makegood.MomentAcknowledged, makegood.MomentNote, makegood.MomentResolved:
+	case makegood.MomentAcknowledged, makegood.MomentNote, makegood.MomentResolved, makegood.MomentHealing, makegood.MomentHealed,
+		makegood.MomentNotHealed, makegood.MomentServed:
 		return true
 	}
 	return false
@@ -365,6 +366,9 @@ func (s *Store) ShiftTimers(ctx context.Context, by time.Duration, name, value s
 			// When they were made counts for how long they are gathered and tried.
 			`UPDATE notices SET not_before = not_before + $1, created_at = created_at + $1 WHERE state = 'queued'`,
 			`UPDATE notices SET lease_until = lease_until + $1, created_at = created_at + $1 WHERE state = 'sending'`,
+			// A clock that is set frees no attempt at healing from its limits, and ends no lease.
+			`UPDATE heal_attempts SET counts_at = counts_at + $1 WHERE counts_at > 0`,
+			`UPDATE heal_attempts SET lease_until = lease_until + $1 WHERE state = 'running'`,
 		} {
 			if err := w.Do(ctx, statement, us); err != nil {
 				return err
