@@ -24,6 +24,9 @@ type Watch struct {
 	Monitors []Monitor
 	Checkout []SyntheticCheckout
 	Smoke    *SmokeTest // run at POST /__trigger and after a deploy; nil is none
+	Secrets  SecretList
+	Heal     Heal
+	Drills   []DrillPlan
 	Telling
 	Outbound Outbound
 	Errors   Errors

@@ -73,7 +73,7 @@ func watchKeys() []key {
 		{path: "network", kind: section, meaning: "How it knows that it can see at all."},
 		{path: "network.targets", kind: texts, fallback: "[" + strings.Join(networkTargets(), ", ") + "]", unit: "host:port", example: "[1.1.1.1:443, 9.9.9.9:443]",
 			meaning: "While none of them answers, the watcher is blind: it says so, and takes nothing for broken. Name at least two, of different owners; [] is never blind."},
-	}, monitorKeys(), syntheticKeys(), smokeKeys(),
+	}, monitorKeys(), syntheticKeys(), smokeKeys(), secretListKeys(), healKeys(), drillKeys(),
 		channelKeys(key{must: "a watcher that can tell nobody is none"}, watchChannels), escalationKeys(), maintenanceKeys(),
 		mailKeys(key{path: "mail", kind: section, shown: "none", off: true, meaning: "How channels of kind email send: by resend or by smtp, exactly one. Better not the server's account: what breaks it there must not silence the watcher."}),
 		outboundKeys(), errorsKeys())

@@ -78,6 +78,11 @@ func (p *parsing) watch(root *node, rules Rules) *Watch {
 	w.Monitors = p.monitors(p.child(root, "monitors"), self, apart, w.Vantage != nil, rules)
 	w.Checkout = p.synthetic(p.child(root, "checkout"), api, w.Server != nil)
 	w.Smoke = p.smoke(p.child(root, "smoke"), rules)
+	list := p.child(root, "secrets")
+	w.Secrets = p.secretList(list)
+	w.Heal = p.heal(p.child(root, "heal"), api, w.Monitors)
+	p.places(list, w.Heal, w.Server != nil)
+	w.Drills = p.drills(p.child(root, "drills"), w.Heal)
 	var mails *Mail
 	if n := p.child(root, "mail"); !n.absent {
 		m := p.mail(n, api)

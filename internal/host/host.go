@@ -78,6 +78,8 @@ type Survey struct {
 	Busy string `json:"busy,omitempty"`
 	// Down is why the place says by itself that the program does not run; "" when it does, or when the place cannot tell.
 	Down string `json:"down,omitempty"`
+	// Elsewhere is that whatever is started finds out by itself what is wrong and mends it, such as a workflow.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 	// Cause is what probably took the variables, in words; "" when nothing points to it.
 	Cause string `json:"cause,omitempty"`
 }

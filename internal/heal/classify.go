@@ -1,0 +1,53 @@
+package heal
+
+import (
+	"slices"
+
+	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/host"
+	"github.com/makegood/makegood/internal/vault"
+)
+
+// Evidence is what is known when a fault is to be named.
+type Evidence struct {
+	Survey host.Survey
+	// Differences are between the truth and the place.
+	Differences []vault.Difference
+	// Wrong are names that the program itself reports with another value than the truth.
+	Wrong []string
+	// Felt is that something is red that people feel, and not only the list of names.
+	Felt bool
+	// What the place can do.
+	Writes, Starts bool
+}
+
+// Classify names the fault, and the variables that have to be written. It acts on evidence alone: that something is red says
+// that people feel it, and never what it is.
+//
+//   - Variables are missing, empty, or known to be wrong: that is it, whatever else is red. Felt or not decides whether the
+//     program has to be started again.
+//   - Nothing is missing and the place says that the program does not run: it is stopped.
+//   - The place has no variables that we know of, and something is felt: a place that mends itself may try.
+//   - Anything else is unknown: a provider's outage looks like this, and no variable mends it.
+func Classify(e Evidence) (fault makegood.HealFault, names []string) {
+	if e.Writes {
+		names = vault.ToWrite(e.Differences)
+		for _, n := range e.Wrong {
+			if !slices.Contains(names, n) {
+				names = append(names, n)
+			}
+		}
+		slices.Sort(names)
+	}
+	switch {
+	case len(names) > 0 && (e.Felt || e.Survey.Down != ""):
+		return makegood.FaultSecretMissing, names
+	case len(names) > 0:
+		return makegood.FaultSecretDrift, names
+	case e.Starts && e.Survey.Down != "":
+		return makegood.FaultStopped, nil
+	case e.Starts && !e.Writes && e.Felt && len(e.Survey.Variables) == 0 && e.Survey.Elsewhere:
+		return makegood.FaultElsewhere, nil
+	}
+	return makegood.FaultUnknown, nil
+}

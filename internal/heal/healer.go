@@ -1,0 +1,547 @@
+package heal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/host"
+	"github.com/makegood/makegood/internal/vault"
+)
+
+// Healer mends targets. It is safe for concurrent use; that only one attempt runs is the ledger's to hold.
+type Healer struct {
+	Options
+
+	mu      sync.Mutex
+	targets []Target
+	refused map[string]refusal // by target and trouble
+	raised  map[string]bool    // findings of our own that are open, by check and target
+	held    []string           // patterns of the findings that an attempt is under way for
+}
+
+// refusal is what was refused last.
+type refusal struct {
+	reason makegood.HealReason
+	at     time.Time
+}
+
+// New makes a healer. raised are the healer's own findings that are open, as keys, from before this start.
+func New(o Options, raised ...string) *Healer {
+	if o.Limits == (makegood.HealLimits{}) {
+		o.Limits = makegood.DefaultHealLimits
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	h := &Healer{Options: o, refused: map[string]refusal{}, raised: map[string]bool{}}
+	for _, key := range raised {
+		h.raised[key] = true
+	}
+	return h
+}
+
+// SetTargets changes what may be mended. An attempt that runs is not touched.
+func (h *Healer) SetTargets(all []Target) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.targets = slices.Clone(all)
+}
+
+// Targets lists what may be mended.
+func (h *Healer) Targets() []Target {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.targets)
+}
+
+// Target returns a target by its name; makegood.NotFound names those that there are.
+func (h *Healer) Target(name string) (Target, error) {
+	var names []string
+	for _, t := range h.Targets() {
+		if t.Name == name {
+			return t, nil
+		}
+		names = append(names, t.Name)
+	}
+	if names == nil {
+		return Target{}, makegood.Errorf(makegood.NotFound, "The configuration has no heal.targets.")
+	}
+	return Target{}, makegood.Errorf(makegood.NotFound, "There is no target %q; there are %s.", name, strings.Join(names, ", "))
+}
+
+// Holds reports whether the incident of a key has to stay open, because an attempt at it is under way: it is over when that is
+// verified, and not at the first green look.
+func (h *Healer) Holds(key string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.ContainsFunc(h.held, func(pattern string) bool { return makegood.MatchKey(pattern, key) })
+}
+
+func (h *Healer) hold(patterns []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.held = patterns
+}
+
+// Run mends what is to be mended until ctx ends. An attempt that is under way then is left as it is; the next start goes on
+// with it.
+func (h *Healer) Run(ctx context.Context) {
+	for pause(ctx, lookEvery) {
+		h.Tick(ctx)
+	}
+}
+
+// Tick goes on with what somebody died over, and looks at every trouble once.
+func (h *Healer) Tick(ctx context.Context) {
+	h.resume(ctx)
+	troubles, err := h.Outside.Troubles(ctx)
+	if err != nil {
+		h.complain(ctx, "troubles cannot be read, so nothing is healed", err)
+		return
+	}
+	h.settle(ctx, troubles)
+	for _, t := range h.Targets() {
+		if trouble, ok := h.due(t, troubles); ok && ctx.Err() == nil {
+			h.consider(ctx, t, trouble)
+		}
+	}
+}
+
+func (h *Healer) complain(ctx context.Context, what string, err error) {
+	if ctx.Err() == nil {
+		h.Log.Error(what, "err", err)
+	}
+}
+
+// pause waits, and reports whether it was not interrupted.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return ctx.Err() == nil
+	}
+}
+
+// of lists the troubles that may come from a target.
+func of(t Target, troubles []Trouble) []Trouble {
+	return slices.DeleteFunc(slices.Clone(troubles), func(x Trouble) bool {
+		return !slices.ContainsFunc(t.When, func(pattern string) bool { return makegood.MatchKey(pattern, x.Key) })
+	})
+}
+
+// due returns the trouble for which a target is to be looked at: the one that has lasted longest, once it has lasted longer
+// than the target's patience. What people feel goes before what they do not.
+func (h *Healer) due(t Target, troubles []Trouble) (Trouble, bool) {
+	mine := of(t, troubles)
+	slices.SortStableFunc(mine, func(a, b Trouble) int {
+		if isFelt(a) != isFelt(b) {
+			return map[bool]int{true: -1, false: 1}[isFelt(a)]
+		}
+		return a.Since.Compare(b.Since)
+	})
+	for _, x := range mine {
+		if h.Now().Sub(x.Since) >= t.Patience {
+			return x, true
+		}
+	}
+	return Trouble{}, false
+}
+
+// DriftCheck is the code of the finding that a place lacks variables.
+const DriftCheck = "secret-drift"
+
+// isFelt reports whether people feel a trouble: every one but that the list of names is not complete.
+func isFelt(t Trouble) bool { return !makegood.MatchKey(DriftCheck+"/*", t.Key) }
+
+// settle ends our own findings about targets that have no trouble any more. That something was mended stays until a person
+// has found out why it was needed.
+func (h *Healer) settle(ctx context.Context, troubles []Trouble) {
+	for _, t := range h.Targets() {
+		if len(of(t, troubles)) > 0 {
+			continue
+		}
+		h.clear(ctx, HealRefused, t.Name, "there is nothing to be mended any more")
+		h.clear(ctx, HealFailed, t.Name, "it is well")
+		h.mu.Lock()
+		for key := range h.refused {
+			if strings.HasPrefix(key, t.Name+"\x00") {
+				delete(h.refused, key)
+			}
+		}
+		h.mu.Unlock()
+	}
+}
+
+func (h *Healer) raise(ctx context.Context, check, target, detail string) {
+	h.mu.Lock()
+	h.raised[makegood.FindingKey(check, target)] = true
+	h.mu.Unlock()
+	h.Record.Found(ctx, check, target, detail)
+}
+
+func (h *Healer) clear(ctx context.Context, check, target, why string) {
+	key := makegood.FindingKey(check, target)
+	h.mu.Lock()
+	was := h.raised[key]
+	delete(h.raised, key)
+	h.mu.Unlock()
+	if was {
+		h.Record.Cleared(ctx, check, target, why)
+	}
+}
+
+// consider decides about one trouble, and mends it if it may.
+func (h *Healer) consider(ctx context.Context, t Target, trouble Trouble) {
+	standing, err := h.Ledger.HealStanding(ctx, h.Limits)
+	if err != nil {
+		h.complain(ctx, "the ledger of attempts cannot be read, so nothing is healed", err)
+		return
+	}
+	who := asking{actor: "system:heal", trouble: trouble}
+	if no := standing.Admit(t.Name, h.Limits, h.Now()); no != nil {
+		if no.Reason != makegood.HealBusy { // somebody is at it: that is no answer yet
+			h.refuse(ctx, t, who, no, nil)
+		}
+		return
+	}
+	p, no := h.precheck(ctx, t, who)
+	if ctx.Err() != nil {
+		return
+	}
+	if no == nil && !t.Auto {
+		no = &makegood.HealRefusal{Reason: makegood.HealNotOptedIn, Sentence: fmt.Sprintf("%s would be mended by %s, writing %s; heal.targets says that a person decides: makegood heal run %s.",
+			t.Name, p.remedy.Name, listed(p.names), t.Name)}
+	}
+	if no != nil {
+		h.refuse(ctx, t, who, no, p.steps)
+		return
+	}
+	if _, err := h.begin(ctx, t, who, p, nil); err != nil && ctx.Err() == nil {
+		var no *makegood.HealRefusal
+		if !errors.As(err, &no) {
+			h.complain(ctx, "an attempt could not be written down, so nothing was done", err)
+		}
+	}
+}
+
+// asking is who wants something mended, and why.
+type asking struct {
+	actor   string
+	trouble Trouble // zero when a person asks without one
+	byHand  bool
+	all     bool // by hand: write every variable, and start again, whatever is seen
+}
+
+// plan is what an attempt would do. The values are in memory only: after a crash they are read again.
+type plan struct {
+	remedy   Remedy
+	fault    makegood.HealFault
+	names    []string
+	settings []host.Setting
+	survey   host.Survey
+	steps    []makegood.AttemptStep
+}
+
+// note adds a step that was made before there was an attempt.
+func (p *plan) note(h *Healer, t Target, name string, how makegood.StepPlace, note string) {
+	now := h.Now()
+	p.steps = append(p.steps, makegood.AttemptStep{Phase: phaseOf(name), Name: name, Says: says(name, t, nil, ""), State: how, Note: note, StartedAt: now, EndedAt: now})
+}
+
+// precheck finds out whether and how a target can be mended, and changes nothing. The steps of the plan say how far it came.
+func (h *Healer) precheck(ctx context.Context, t Target, who asking) (p plan, no *makegood.HealRefusal) {
+	note, no := h.recheck(ctx, t, who)
+	if no != nil {
+		p.note(h, t, stepRecheck, makegood.PlaceFailed, no.Sentence)
+		return p, no
+	}
+	p.note(h, t, stepRecheck, makegood.PlaceDone, note)
+	if no = h.credential(ctx, t); no != nil {
+		p.note(h, t, stepCredential, makegood.PlaceFailed, no.Sentence)
+		return p, no
+	}
+	p.note(h, t, stepCredential, makegood.PlaceDone, "good")
+	if no = h.plan(ctx, t, who, &p); no != nil {
+		p.note(h, t, stepPlan, makegood.PlaceFailed, no.Sentence)
+		return p, no
+	}
+	p.note(h, t, stepPlan, makegood.PlaceDone, summary(p))
+	return p, nil
+}
+
+func summary(p plan) string {
+	text := fmt.Sprintf("%s: write %s", p.remedy.Name, listed(p.names))
+	if p.survey.Cause != "" {
+		text += "; " + p.survey.Cause
+	}
+	return text
+}
+
+// recheck looks again whether it is broken, and whether anything can be said of it at all.
+func (h *Healer) recheck(ctx context.Context, t Target, who asking) (note string, no *makegood.HealRefusal) {
+	if who.byHand {
+		return "asked for by " + who.actor, nil
+	}
+	if h.Outside.Blind() {
+		return "", &makegood.HealRefusal{Reason: makegood.HealBlind, Sentence: "Nothing can be seen from here, so nothing can be said of others."}
+	}
+	if down, all := h.Outside.Others(t.When); down >= downLeast && float64(all-down) < healthyLeast*float64(all) {
+		return "", &makegood.HealRefusal{Reason: makegood.HealMassFailure, Sentence: fmt.Sprintf("%d of %d other things are down too: this is more than %s, and mending it blindly could make it worse.", down, all, t.Name)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	switch still, known := h.Outside.Look(ctx, who.trouble); {
+	case !known:
+		return "", &makegood.HealRefusal{Reason: makegood.HealBlind, Sentence: fmt.Sprintf("%s could not be looked at again.", who.trouble.Key)}
+	case !still:
+		return "", &makegood.HealRefusal{Reason: makegood.HealBlip, Sentence: fmt.Sprintf("%s is well again.", who.trouble.Key)}
+	}
+	return fmt.Sprintf("%s is broken since %s", who.trouble.Key, who.trouble.Since.UTC().Format(time.RFC3339)), nil
+}
+
+// credential proves that the target could be mended.
+func (h *Healer) credential(ctx context.Context, t Target) *makegood.HealRefusal {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	return refusalOf(t, t.Place.Check(ctx))
+}
+
+// refusalOf is why an error of a place keeps us from mending it; nil for nil.
+func refusalOf(t Target, err error) *makegood.HealRefusal {
+	if err == nil {
+		return nil
+	}
+	fault := host.FaultOf(err)
+	switch {
+	case fault == host.PlatformDown, fault == host.Limited, fault == "":
+		return &makegood.HealRefusal{Reason: makegood.HealPlatformDown, Sentence: fmt.Sprintf("%s itself cannot be reached or does not answer: %s.", t.Name, strings.TrimSuffix(sentenceOf(err), "."))}
+	case fault.IsCredential():
+		return &makegood.HealRefusal{Reason: makegood.HealReason("credential_" + fault), Sentence: fmt.Sprintf("The credential of %s: %s", t.Name, sentenceOf(err))}
+	}
+	return &makegood.HealRefusal{Reason: makegood.HealReason("place_" + fault), Sentence: fmt.Sprintf("%s: %s", t.Name, sentenceOf(err))}
+}
+
+// sentenceOf is what a person may read of an error of a place.
+func sentenceOf(err error) string {
+	var d *host.Diagnosis
+	if !errors.As(err, &d) {
+		return "no sense could be made of its answer"
+	}
+	if d.Page == "" {
+		return d.Sentence
+	}
+	return d.Sentence + " Mend it at " + d.Page + "."
+}
+
+// plan compares the place with the truth, names the fault, and fills in what is to be done.
+func (h *Healer) plan(ctx context.Context, t Target, who asking, p *plan) *makegood.HealRefusal {
+	asked, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	survey, err := t.Place.Survey(asked)
+	if err != nil {
+		return refusalOf(t, err)
+	}
+	p.survey = survey
+	truth, no := h.truth(ctx, t)
+	if no != nil {
+		return no
+	}
+	_, writes := t.Place.(host.Writer)
+	_, starts := t.Place.(host.Starter)
+	e := Evidence{Survey: survey, Felt: isFelt(who.trouble) && !who.byHand, Writes: writes && t.Truth != nil, Starts: starts,
+		Differences: vault.Compare(t.Needs, truth, heldBy(survey))}
+	if t.Reported != nil && e.Writes {
+		e.Wrong = t.Reported(vault.Remember(truth).Fingerprints)
+	}
+	p.fault, p.names = Classify(e)
+	if who.all && e.Writes {
+		p.fault, p.names = makegood.FaultByHand, namesOf(t.Needs, truth)
+	} else if who.byHand && p.fault == makegood.FaultSecretDrift {
+		p.fault = makegood.FaultSecretMissing // whoever asks by hand wants it to be felt
+	}
+	var known bool
+	if p.remedy, known = remedyFor(p.fault); !known {
+		return unknownFault(t, e, who)
+	}
+	return h.settings(t, truth, p)
+}
+
+// unknownFault says what was looked for, so that a person need not look for it again.
+func unknownFault(t Target, e Evidence, who asking) *makegood.HealRefusal {
+	sentence := fmt.Sprintf("%s has everything that it must have and says nothing of being stopped: it is not a fault that is known to be mended there.", t.Name)
+	if e.Writes && slices.ContainsFunc(e.Survey.Variables, func(v host.Variable) bool { return !v.Readable }) {
+		sentence += fmt.Sprintf(" Values cannot be read there; if one may be wrong: makegood heal run %s --all.", t.Name)
+	}
+	if who.byHand {
+		return &makegood.HealRefusal{Reason: makegood.HealNothingToWrite, Sentence: sentence}
+	}
+	return &makegood.HealRefusal{Reason: makegood.HealOtherFault, Sentence: sentence}
+}
+
+// settings takes the values that are to be written, and makes sure once more that there is none without a value: an empty set
+// must never mean everything, and an empty value would be worse than none.
+func (h *Healer) settings(t Target, truth vault.Truth, p *plan) *makegood.HealRefusal {
+	starts := slices.Contains(p.remedy.steps, stepStart)
+	switch {
+	case p.survey.Busy != "" && starts:
+		return &makegood.HealRefusal{Reason: makegood.HealUnderWay, Sentence: fmt.Sprintf("Somebody else is deploying there: %s. What it does is waited for.", p.survey.Busy)}
+	case starts && p.survey.Newest != "" && p.survey.Good == "":
+		return &makegood.HealRefusal{Reason: makegood.HealNothingGood, Sentence: "There is no version there that is known to have run well; a person has to deploy one."}
+	}
+	if !slices.Contains(p.remedy.steps, stepWrite) {
+		return nil
+	}
+	p.settings = nil
+	for _, name := range p.names {
+		v := truth.Values[name]
+		if v.Empty() {
+			return &makegood.HealRefusal{Reason: "truth_" + makegood.HealReason(vault.Incomplete), Sentence: fmt.Sprintf("The source of truth has no value for %s, so nothing is written.", name)}
+		}
+		p.settings = append(p.settings, host.Setting{Name: name, Value: v})
+	}
+	if len(p.settings) == 0 {
+		return &makegood.HealRefusal{Reason: makegood.HealNothingToWrite, Sentence: fmt.Sprintf("There is nothing to write to %s.", t.Name)}
+	}
+	return nil
+}
+
+// namesOf are the names of the needs that the truth has a value for.
+func namesOf(needs []vault.Need, truth vault.Truth) []string {
+	var names []string
+	for _, n := range needs {
+		if !n.Optional || !truth.Values[n.Name].Empty() {
+			names = append(names, n.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func heldBy(s host.Survey) []vault.Held {
+	var held []vault.Held
+	for _, v := range s.Variables {
+		held = append(held, vault.Held{Name: v.Name, Fingerprint: v.Fingerprint, Readable: v.Readable, Empty: v.Empty})
+	}
+	return held
+}
+
+// truth reads the source of truth and believes it only when nothing at all is wrong with it. What is good is remembered, so that
+// a later one that has shrunk, or is older, is known.
+func (h *Healer) truth(ctx context.Context, t Target) (vault.Truth, *makegood.HealRefusal) {
+	truth, refusals, err := h.Truth(ctx, t)
+	switch {
+	case err != nil:
+		h.complain(ctx, "what is known of a source of truth cannot be read", err)
+		return vault.Truth{}, &makegood.HealRefusal{Reason: makegood.HealUnrecorded, Sentence: "What was last known of the source of truth cannot be read, so it cannot be judged."}
+	case len(refusals) == 0:
+		return truth, nil
+	}
+	var sentences []string
+	for _, r := range refusals {
+		sentences = append(sentences, r.Sentence)
+	}
+	return vault.Truth{}, &makegood.HealRefusal{Reason: makegood.HealReason("truth_" + refusals[0].Reason),
+		Sentence: "The source of truth is not believed, so nothing is written. " + strings.Join(sentences, " ")}
+}
+
+// Truth reads and judges the source of truth of a target, and remembers it when it is good. err is trouble of our own ledger;
+// what is wrong with the source are refusals.
+func (h *Healer) Truth(ctx context.Context, t Target) (truth vault.Truth, refusals []*vault.Refusal, err error) {
+	if t.Truth == nil {
+		return truth, nil, nil
+	}
+	kept, err := h.Ledger.HouseValue(ctx, knownName(t), func() string { return "{}" })
+	if err != nil {
+		return truth, nil, err
+	}
+	var known vault.Known
+	if err := json.Unmarshal([]byte(kept), &known); err != nil {
+		return truth, nil, fmt.Errorf("what is known of the source of truth of %s: %w", t.Name, err)
+	}
+	asked, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	truth, err = t.Truth.Read(asked)
+	if err != nil {
+		var r *vault.Refusal
+		if !errors.As(err, &r) {
+			r = &vault.Refusal{Reason: vault.Unreadable, Sentence: "The source of truth cannot be read.", Err: err}
+		}
+		return vault.Truth{}, []*vault.Refusal{r}, nil
+	}
+	if refusals = vault.Judge(truth, t.Needs, known, t.Mode, h.Now()); len(refusals) > 0 {
+		return vault.Truth{}, refusals, nil
+	}
+	remembered, err := json.Marshal(vault.Remember(truth))
+	if err != nil {
+		return truth, nil, err
+	}
+	if string(remembered) != kept {
+		err = h.Ledger.KeepHouseValue(ctx, knownName(t), string(remembered))
+	}
+	return truth, nil, err
+}
+
+// knownName is under which the ledger keeps what was last found good of the source of truth of a target.
+func knownName(t Target) string { return "truth/" + t.Name }
+
+// Forget lets go of what is known of the source of truth of a target: a person says that it may be smaller or older from now on.
+func (h *Healer) Forget(ctx context.Context, t Target) error {
+	return h.Ledger.KeepHouseValue(ctx, knownName(t), "{}")
+}
+
+// refuse writes a refusal down, on the incident's record and in the ledger, once for the same trouble and reason; and opens an
+// incident where a person can do something about it.
+func (h *Healer) refuse(ctx context.Context, t Target, who asking, no *makegood.HealRefusal, steps []makegood.AttemptStep) {
+	key := t.Name + "\x00" + who.trouble.Key + "\x00" + who.trouble.IncidentID
+	h.mu.Lock()
+	last, again := h.refused[key]
+	isNew := !again || last.reason != no.Reason || h.Now().Sub(last.at) >= refusalAgain
+	if isNew {
+		h.refused[key] = refusal{no.Reason, h.Now()}
+	}
+	h.mu.Unlock()
+	if isMendable(no.Reason) {
+		h.raise(ctx, HealRefused, t.Name, no.Sentence)
+	} else if no.Reason != makegood.HealBlip {
+		h.clear(ctx, HealRefused, t.Name, "what kept it from being mended is gone")
+	}
+	if !isNew {
+		return
+	}
+	h.Log.Warn("not healed", "target", t.Name, "incident", who.trouble.IncidentID, "reason", string(no.Reason))
+	a := makegood.HealAttempt{ID: h.NewID(makegood.AttemptPrefix), Target: t.Name, Fault: makegood.FaultUnknown, IncidentID: who.trouble.IncidentID, IncidentKey: who.trouble.Key,
+		Actor: who.actor, State: makegood.AttemptRefused, Reason: no.Reason, Detail: no.Sentence, Steps: steps, Holder: h.Holder}
+	if err := h.Ledger.KeepRefusal(ctx, a); err != nil {
+		h.complain(ctx, "a refusal could not be written down", err)
+	}
+	if err := ctx.Err(); err == nil {
+		h.Record.Line(ctx, who.trouble.IncidentID, makegood.MomentHealRefused, fmt.Sprintf("%s is not touched (%s): %s", t.Name, no.Reason, no.Sentence))
+	}
+}
+
+// isMendable reports whether a person can change why nothing is done, and has to: the trouble itself is told already, this is
+// told besides.
+func isMendable(r makegood.HealReason) bool {
+	switch r {
+	case makegood.HealTargetLimit, makegood.HealOverallLimit, makegood.HealNothingGood, makegood.HealPlatformDown:
+		return true
+	}
+	for _, prefix := range []string{"credential_", "truth_", "place_"} {
+		if strings.HasPrefix(string(r), prefix) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,383 @@
+package heal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/host"
+)
+
+// step makes one step. wasRunning is that somebody died over it: what it changes may have been changed. It returns what to
+// note; an ending when the attempt must not go on; an error when the attempt is to be left as it is.
+func (r *run) step(ctx context.Context, name string, wasRunning bool) (note string, end *ending, err error) {
+	switch name {
+	case stepRecheck:
+		note, no := r.h.recheck(ctx, r.t, r.who)
+		return note, stopped(no), ctx.Err()
+	case stepCredential:
+		return "good", stopped(r.h.credential(ctx, r.t)), ctx.Err()
+	case stepPlan:
+		return r.planAgain(ctx)
+	case stepWrite:
+		return r.write(ctx)
+	case stepStart:
+		return r.start(ctx, wasRunning)
+	case stepWait:
+		return r.wait(ctx)
+	case stepVerify:
+		return r.verify(ctx)
+	case stepServe:
+		return r.serve(ctx)
+	case stepTell:
+		return "on the record", nil, nil
+	}
+	panic("unreachable: no such step: " + name)
+}
+
+// stopped is how an attempt ends when a guard that was good before the interruption is not any more.
+func stopped(no *makegood.HealRefusal) *ending {
+	if no == nil {
+		return nil
+	}
+	return &ending{makegood.AttemptStopped, no.Reason, no.Sentence}
+}
+
+// planAgain reads the values again after a crash, for the names that the attempt wrote down. That some of them are there
+// already changes nothing: writing the same again does not.
+func (r *run) planAgain(ctx context.Context) (string, *ending, error) {
+	truth, no := r.h.truth(ctx, r.t)
+	if no != nil {
+		return "", stopped(no), ctx.Err()
+	}
+	p := plan{names: r.attempt().Names, survey: r.survey}
+	for _, known := range remedies() {
+		if known.Name == r.attempt().Remedy {
+			p.remedy = known
+		}
+	}
+	p.survey.Busy = "" // whether somebody deploys is asked again before the start
+	if no := r.h.settings(r.t, truth, &p); no != nil {
+		return "", stopped(no), ctx.Err()
+	}
+	r.settings = p.settings
+	return "planned again after an interruption", nil, ctx.Err()
+}
+
+// write puts the variables. A crash anywhere in it leaves the step running; the next holder writes the same again.
+func (r *run) write(ctx context.Context) (string, *ending, error) {
+	writer, ok := r.t.Place.(host.Writer)
+	if !ok || len(r.settings) == 0 {
+		return "", &ending{makegood.AttemptFailed, makegood.HealNothingToWrite, "There is nothing to write, or nowhere."}, nil
+	}
+	for _, s := range r.settings { // never an empty value, whoever made the plan
+		if s.Name == "" || s.Value.Empty() {
+			return "", &ending{makegood.AttemptFailed, makegood.HealNothingToWrite, "A variable without a name or a value was to be written."}, nil
+		}
+	}
+	var err error
+	for try := range writeTries {
+		if try > 0 && !pause(ctx, pollEvery<<try) {
+			return "", nil, context.Cause(ctx)
+		}
+		if err = r.act(ctx, func(ctx context.Context) error { return writer.Write(ctx, r.settings) }); err == nil {
+			return "wrote " + listed(r.attempt().Names), nil, nil
+		}
+		if r.isOut(ctx, err) {
+			return "", nil, err
+		}
+		if host.FaultOf(err) != host.PlatformDown && host.FaultOf(err) != host.Limited {
+			break
+		}
+	}
+	return "", &ending{makegood.AttemptFailed, makegood.HealWriteFailed, "The variables could not be written: " + sentenceOf(err)}, nil
+}
+
+// writeTries is how often a write is tried that the platform did not take; it may be repeated without harm.
+const writeTries = 3
+
+// isOut reports whether an error means that the attempt is left as it is, or ended elsewhere.
+func (r *run) isOut(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, errOvertaken) || errors.Is(err, errUnrecorded) || errors.Is(err, errPaused)
+}
+
+// start runs the last good version again: once for an attempt, whatever happens. How the place stands is written down before, so
+// that a run whose name was lost, in a crash or with an answer, is recognised by being newer.
+func (r *run) start(ctx context.Context, wasRunning bool) (string, *ending, error) {
+	starter, ok := r.t.Place.(host.Starter)
+	if !ok {
+		return "", &ending{makegood.AttemptFailed, makegood.HealStartFailed, "This place cannot start anything."}, nil
+	}
+	if wasRunning {
+		if id, err := r.adopt(ctx, starter, adoptTries); id != "" || err != nil {
+			return r.started(ctx, id, "found after an interruption", err)
+		}
+	} else if end, err := r.lookBefore(ctx); end != nil || err != nil {
+		return "", end, err
+	}
+	a := r.attempt()
+	var id string
+	err := r.act(ctx, func(ctx context.Context) (err error) {
+		id, err = starter.Start(ctx, r.survey, a.ID)
+		return err
+	})
+	if err == nil {
+		return r.started(ctx, id, "", nil)
+	}
+	if r.isOut(ctx, err) {
+		return "", nil, err
+	}
+	if errors.Is(err, host.ErrDoubt) { // it may have begun; beginning another one could make two
+		id, lost := r.adopt(ctx, starter, adoptTries)
+		if id != "" || lost != nil {
+			return r.started(ctx, id, "found after its answer was lost", lost)
+		}
+	}
+	return "", &ending{makegood.AttemptFailed, makegood.HealStartFailed, "It could not be started again: " + sentenceOf(err)}, nil
+}
+
+// lookBefore sees how the place stands right before the start, waits for whoever deploys there now, and writes it down.
+func (r *run) lookBefore(ctx context.Context) (*ending, error) {
+	begun := time.Now()
+	for {
+		asked, cancel := context.WithTimeout(ctx, askTimeout)
+		survey, err := r.t.Place.Survey(asked)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case err == nil && survey.Busy == "":
+			text, err := json.Marshal(survey)
+			if err != nil {
+				return nil, err
+			}
+			if survey.Cause == "" {
+				survey.Cause = r.survey.Cause // what took the variables can only be seen while they are gone
+			}
+			r.survey = survey
+			return nil, r.amend(ctx, func(a *makegood.HealAttempt) error { a.Before = string(text); return nil })
+		case time.Since(begun) >= r.t.StartWithin && err != nil:
+			return &ending{makegood.AttemptFailed, makegood.HealPlatformDown, "The variables are written, but the place does not answer: " + sentenceOf(err)}, nil
+		case time.Since(begun) >= r.t.StartWithin:
+			return &ending{makegood.AttemptFailed, makegood.HealUnderWay, "The variables are written, but somebody else has been deploying all the time: " + survey.Busy + "."}, nil
+		}
+		if err := r.keepAlive(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// started writes down what the run is called.
+func (r *run) started(ctx context.Context, id, note string, err error) (string, *ending, error) {
+	if err != nil {
+		return "", nil, err
+	}
+	if err := r.amend(ctx, func(a *makegood.HealAttempt) error { a.Run = id; return nil }); err != nil {
+		return "", nil, err
+	}
+	r.h.Record.Line(ctx, r.attempt().IncidentID, makegood.MomentHealing, fmt.Sprintf("Attempt %s: started %s.", r.attempt().ID, id))
+	if note != "" {
+		return id + ", " + note, nil, nil
+	}
+	return id, nil, nil
+}
+
+// adopt looks for a run of ours whose name was lost.
+func (r *run) adopt(ctx context.Context, starter host.Starter, tries int) (string, error) {
+	for try := range tries {
+		if try > 0 {
+			if err := r.keepAlive(ctx); err != nil {
+				return "", err
+			}
+		}
+		asked, cancel := context.WithTimeout(ctx, askTimeout)
+		id, err := starter.Adopt(asked, r.survey, r.attempt().ID)
+		cancel()
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		if err == nil && id != "" {
+			return id, nil
+		}
+		if err != nil && try == tries-1 {
+			return "", errUnrecorded // nobody can say whether one runs; whoever comes next asks again
+		}
+	}
+	return "", nil
+}
+
+// keepAlive waits a moment, renews the lease, and looks at the brake.
+func (r *run) keepAlive(ctx context.Context) error {
+	for waited := time.Duration(0); waited < pollEvery; waited += brakeEvery {
+		if !pause(ctx, brakeEvery) {
+			return ctx.Err()
+		}
+		if on, err := r.braked(ctx); err == nil && on {
+			return errPaused
+		}
+	}
+	return r.renew(ctx)
+}
+
+// renew makes the lease longer, not more often than it has to.
+func (r *run) renew(ctx context.Context) error {
+	r.mu.Lock()
+	left := time.Until(r.heldUntil)
+	r.mu.Unlock()
+	if left > lease*2/3 {
+		return nil
+	}
+	return r.amend(ctx, func(*makegood.HealAttempt) error { return nil })
+}
+
+// wait stays with the run until it runs.
+func (r *run) wait(ctx context.Context) (string, *ending, error) {
+	starter := r.t.Place.(host.Starter)
+	begun, last := time.Now(), ""
+	for {
+		asked, cancel := context.WithTimeout(ctx, askTimeout)
+		p, err := starter.Progress(asked, r.attempt().Run)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return "", nil, ctx.Err()
+		case err == nil && p.State == host.Ran:
+			return "runs after " + time.Since(begun).Round(time.Second).String(), nil, nil
+		case err == nil && p.State == host.Failed:
+			return "", &ending{makegood.AttemptFailed, makegood.HealStartFailed, "What was started does not run: " + p.Note + "."}, nil
+		case err == nil:
+			last = p.Note
+		}
+		if time.Since(begun) >= r.t.StartWithin {
+			return "", &ending{makegood.AttemptFailed, makegood.HealStartTooLong, fmt.Sprintf("It does not run after %v; the last that was heard of it: %s.", r.t.StartWithin, orNothing(last))}, nil
+		}
+		if err := r.keepAlive(ctx); err != nil {
+			return "", nil, err
+		}
+	}
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "nothing"
+	}
+	return s
+}
+
+// verify looks from outside until it was well so many times in a row.
+func (r *run) verify(ctx context.Context) (string, *ending, error) {
+	if a := r.attempt(); a.Step(stepStart) == nil {
+		return r.verifyNames(ctx)
+	}
+	begun, well, trouble := time.Now(), 0, "nothing was seen"
+	for {
+		looking, cancel := context.WithTimeout(ctx, askTimeout)
+		trouble = r.t.Verify(looking)
+		cancel()
+		if ctx.Err() != nil {
+			return "", nil, ctx.Err()
+		}
+		if trouble == "" {
+			if well++; well >= r.t.Steady {
+				return fmt.Sprintf("well %d times in a row", well), nil, nil
+			}
+		} else if well = 0; time.Since(begun) >= r.t.VerifyWithin {
+			return "", &ending{makegood.AttemptFailed, makegood.HealNotVerified, fmt.Sprintf("It runs again, and after %v it is still not well: %s.", r.t.VerifyWithin, trouble)}, nil
+		}
+		if !pause(ctx, r.t.VerifyEvery) {
+			return "", nil, ctx.Err()
+		}
+		if on, err := r.braked(ctx); err == nil && on {
+			return "", nil, errPaused
+		}
+		if err := r.renew(ctx); err != nil {
+			return "", nil, err
+		}
+	}
+}
+
+// verifyNames looks whether the variables are there: the program runs as before, and nothing else can be seen of it.
+func (r *run) verifyNames(ctx context.Context) (string, *ending, error) {
+	asked, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	survey, err := r.t.Place.Survey(asked)
+	if ctx.Err() != nil {
+		return "", nil, ctx.Err()
+	}
+	if err != nil {
+		return "", &ending{makegood.AttemptFailed, makegood.HealNotVerified, "The variables were written, and the place cannot be looked at: " + sentenceOf(err)}, nil
+	}
+	for _, name := range r.attempt().Names {
+		if v, ok := survey.Variable(name); !ok || v.Empty {
+			return "", &ending{makegood.AttemptFailed, makegood.HealNotVerified, fmt.Sprintf("%s was written and is not there.", name)}, nil
+		}
+	}
+	return "all of them are there; the next start will have them", nil, nil
+}
+
+// serve has done what the outage left behind, for as long as somebody waits. That it cannot be done makes nothing worse: it is
+// noted, and what waits has its own ways to be done.
+func (r *run) serve(ctx context.Context) (string, *ending, error) {
+	since := r.who.trouble.Since
+	if since.IsZero() || since.After(r.attempt().StartedAt) {
+		since = r.attempt().StartedAt
+	}
+	begun := time.Now()
+	var last Served
+	var failed error
+	for {
+		asking, cancel := context.WithTimeout(ctx, askTimeout)
+		served, err := r.t.Serve(asking, since)
+		cancel()
+		if ctx.Err() != nil {
+			return "", nil, ctx.Err()
+		}
+		if failed = err; err == nil {
+			last.Pulled, last.Again = last.Pulled+served.Pulled, last.Again+served.Again
+			last.Waited, last.Waiting, last.Longest, last.Note = max(last.Waited, served.Waited), served.Waiting, max(last.Longest, served.Longest), served.Note
+		}
+		if err == nil && served.Waiting == 0 && time.Since(begun) >= 2*serveEvery || time.Since(begun) >= serveWithin {
+			break
+		}
+		if !pause(ctx, serveEvery) {
+			return "", nil, ctx.Err()
+		}
+		if err := r.renew(ctx); err != nil {
+			return "", nil, err
+		}
+	}
+	text := last.String()
+	if failed != nil {
+		text += " The server could not be asked at last: " + makegood.MessageOf(failed)
+	}
+	r.h.Record.Line(ctx, r.attempt().IncidentID, makegood.MomentServed, text)
+	return text, nil, nil
+}
+
+// String says it for the record.
+func (s Served) String() string {
+	text := "Nobody waited."
+	switch {
+	case s.Waited > 0 && s.Waiting == 0:
+		text = fmt.Sprintf("%s had paid and waited, the longest for %v; all of them have their goods.", customers(s.Waited), s.Longest.Round(time.Second))
+	case s.Waited > 0:
+		text = fmt.Sprintf("%s had paid and waited; %d still wait, the longest for %v.", customers(s.Waited), s.Waiting, s.Longest.Round(time.Second))
+	}
+	if s.Pulled+s.Again > 0 {
+		text += fmt.Sprintf(" %d events were fetched that could not be delivered, and %d jobs done again.", s.Pulled, s.Again)
+	}
+	if s.Note != "" {
+		text += " " + s.Note
+	}
+	return text
+}
+
+func customers(n int) string {
+	if n == 1 {
+		return "1 customer"
+	}
+	return fmt.Sprintf("%d customers", n)
+}
