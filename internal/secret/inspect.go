@@ -348,6 +348,13 @@ func isDoubled(core string, sh shape) bool {
 
 func isSeparator(r rune) bool { return unicode.IsSpace(r) || r == ',' || r == ';' }
 
+// isPervaded tells what wrapping has named already and unwrapped could not take off, because it lies inside.
+func isPervaded(core string) bool {
+	return !utf8.ValidString(core) || strings.ContainsFunc(core, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || isOddBlank(r) || r == '\uFEFF' || strings.ContainsRune(quoteMarks, r)
+	})
+}
+
 // misfits compares the secret with what its kind and mode ask for.
 func misfits(core string, kind Kind, sh shape, mode Mode) []Problem {
 	for _, st := range sh.strangers {
@@ -362,7 +369,7 @@ func misfits(core string, kind Kind, sh shape, mode Mode) []Problem {
 	var found []Problem
 	if len(core)-len(prefix) < sh.bodyMin {
 		found = append(found, Problem{TooShort, fmt.Sprintf("is too short: %d bytes where at least %d are needed; perhaps it was cut off", len(core), len(prefix)+sh.bodyMin)})
-	} else if sh.pattern != nil && !isDoubled(core, sh) && !sh.pattern.MatchString(core) {
+	} else if sh.pattern != nil && !isDoubled(core, sh) && !isPervaded(core) && !sh.pattern.MatchString(core) {
 		found = append(found, Problem{WrongKind, "is not of the form of such a secret: " + sh.form})
 	}
 	if mode == Live && strings.HasSuffix(prefix, "_test_") {
