@@ -3,6 +3,7 @@ package secret
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -32,7 +33,18 @@ const (
 	TelegramToken  Kind = "telegram_token"  // a bot's: digits, a colon and some 35 characters
 	DiscordWebhook Kind = "discord_webhook" // the whole address of a webhook
 	SentryDSN      Kind = "sentry_dsn"      // https://KEY@HOST/PROJECT
+
+	CloudflareToken Kind = "cloudflare_token" // 40 letters, digits, - and _; or cfut_ or cfat_, then 40 to 64 of them
+	NtfyTopic       Kind = "ntfy_topic"       // the name of a topic that nobody can guess: 8 to 64 letters, digits, - and _
+	AgeIdentity     Kind = "age_identity"     // AGE-SECRET-KEY-1 and 58 characters
+	SigningKey      Kind = "signing_key"      // our own, of sealed files: mgs1_ and 43 characters
 )
+
+// Exists reports whether there is such a kind; Inspect panics where there is not.
+func (k Kind) Exists() bool {
+	_, ok := shapes[k]
+	return ok
+}
 
 // Mode says which world a secret belongs to; the zero Mode does not care.
 type Mode string
@@ -77,13 +89,22 @@ type Problem struct {
 // shape is what Inspect knows of a kind.
 type shape struct {
 	prefixes []string // one of them must begin the secret; nil when any may
+	optional []string // prefixes that may begin it
 	bodyMin  int      // bytes after the prefix
 	foreign  []string // prefixes that show that another secret was put here
 	plain    bool     // letters, digits and a few marks only, so that blanks, quotes and $ are always corruption
 	drawn    bool     // made by a machine, so that repetition is suspicious
 
+	strangers []stranger // other secrets that no prefix shows
+
 	pattern *regexp.Regexp // of the whole, for kinds of a fixed form; nil is any
 	form    string         // the pattern in words
+}
+
+// stranger is another secret, or something that is none, known by the form of the whole.
+type stranger struct {
+	pattern *regexp.Regexp
+	what    string
 }
 
 // shapes: the least lengths are below every real secret of the kind that we have seen (Stripe: 32 and 24, Resend: 33),
@@ -114,6 +135,30 @@ var shapes = map[Kind]shape{
 		pattern: regexp.MustCompile(`^https://[a-z.]+/api/webhooks/[0-9]{5,25}/[0-9A-Za-z_-]+$`), form: "https://discord.com/api/webhooks/ID/TOKEN"},
 	SentryDSN: {prefixes: []string{"https://", "http://"}, bodyMin: 16, plain: true,
 		pattern: regexp.MustCompile(`^https?://[0-9A-Za-z]+(:[0-9A-Za-z]+)?@[0-9A-Za-z.:-]+/([0-9A-Za-z_./-]*/)?[0-9]+$`), form: "https://KEY@HOST/PROJECT"},
+
+	// The old tokens have no prefix of their own, so foreign has nothing shorter than four characters: chance begins one token
+	// in 260,000 with re_. The new ones end in a checksum whose length Cloudflare does not promise.
+	CloudflareToken: {optional: []string{"cfut_", "cfat_"}, bodyMin: 40, plain: true, drawn: true,
+		foreign: []string{"cfk_", "v1.0-", "ghp_", "ghs_", "gho_", "ghu_", "github_pat_", "whsec_", "sk_test_", "sk_live_", "rk_test_", "rk_live_",
+			"pk_test_", "pk_live_", "xoxb-", "xoxp-", "AGE-SECRET-KEY-", "mgs1_", "mgv1_", "http"},
+		strangers: cloudflareStrangers,
+		pattern:   regexp.MustCompile(`^([0-9A-Za-z_-]{40}|cf[ua]t_[0-9A-Za-z_-]{40,64})$`),
+		form:      "an API token, 40 letters and digits, or cfut_ or cfat_ and some 48"},
+	NtfyTopic: {bodyMin: 8, foreign: []string{"tk_", "http"}, plain: true,
+		pattern: regexp.MustCompile(`^[0-9A-Za-z_-]{8,64}$`), form: "the name of a topic, 8 to 64 letters, digits, - and _"},
+	AgeIdentity: {prefixes: []string{"AGE-SECRET-KEY-1"}, bodyMin: 58, plain: true, drawn: true,
+		pattern: regexp.MustCompile(`^AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}$`), form: "AGE-SECRET-KEY-1 and 58 characters"},
+	SigningKey: {prefixes: []string{"mgs1_"}, bodyMin: 43, plain: true, drawn: true,
+		pattern: regexp.MustCompile(`^mgs1_[0-9A-Za-z_-]{43}$`), form: "mgs1_ and 43 characters"},
+}
+
+// cloudflareStrangers are what lies beside a token in Cloudflare's dashboard and in people's notes.
+var cloudflareStrangers = []stranger{
+	{regexp.MustCompile(`^[0-9a-f]{37}$`), "the global API key of Cloudflare, which may do everything and works only with an e-mail address"},
+	{regexp.MustCompile(`^[0-9a-f]{32}$`), "the id of an account or a zone at Cloudflare, which is no secret"},
+	{regexp.MustCompile(`^re_[0-9A-Za-z]{8}_[0-9A-Za-z]{24}$`), "a Resend API key"},
+	{regexp.MustCompile(`^tk_[0-9a-z]{29}$`), "an ntfy token"},
+	{regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[a-z]+$`), "an e-mail address"},
 }
 
 // families says what a secret is by how it begins, for the sentence of wrong_kind.
@@ -130,8 +175,22 @@ var families = []struct{ prefix, what string }{
 	{"AC", "the id of a Twilio account, which is no secret"},
 	{"SK", "the id of a Twilio API key, which is no secret"},
 	{"ghp_", "a GitHub token"},
+	{"ghs_", "a GitHub token"},
+	{"gho_", "a GitHub token"},
+	{"ghu_", "a GitHub token"},
 	{"github_pat_", "a GitHub token"},
 	{"tk_", "an ntfy token"},
+	{"cfut_", "a Cloudflare API token of a user"},
+	{"cfat_", "a Cloudflare API token of an account"},
+	{"cfk_", "the global API key of Cloudflare, which may do everything and works only with an e-mail address"},
+	{"v1.0-", "the Origin CA key of Cloudflare"},
+	{"AGE-SECRET-KEY-PQ-1", "an age identity of the post-quantum kind"},
+	{"AGE-SECRET-KEY-1", "an age identity"},
+	{"AGE-PLUGIN-", "an age identity of a plugin"},
+	{"# created:", "the whole file of age-keygen, of which only the line that begins with AGE-SECRET-KEY-1 is the identity"},
+	{"age1", "an age recipient, which is no secret"},
+	{"mgs1_", "a signing key of Makegood"},
+	{"mgv1_", "a verification key of Makegood, which is no secret"},
 	{"http", "an address"},
 }
 
@@ -139,7 +198,7 @@ var (
 	bearer       = regexp.MustCompile(`(?i)^\s*(authorization:\s*)?(bearer|basic|token)\s+`)
 	variable     = regexp.MustCompile(`\$\{[A-Za-z_][^}]*\}|\$\([^)]*\)|\{\{.*\}\}`)
 	onlyVariable = regexp.MustCompile(`^(\$[A-Za-z_][A-Za-z0-9_]*|%[A-Za-z_][A-Za-z0-9_]*%)$`)
-	beginning    = regexp.MustCompile(`^(whsec_|[srp]k_(test_|live_)?|re_|xoxb-|gh[psou]_|github_pat_|tk_)`)
+	beginning    = regexp.MustCompile(`^(whsec_|[srp]k_(test_|live_)?|re_|xoxb-|gh[psou]_|github_pat_|tk_|cf(ut|at|k)_|mg[sv]1_)`)
 	angled       = regexp.MustCompile(`^<.*>$|^\[.*\]$`)
 	stockPhrase  = regexp.MustCompile(`(?i)change[-_ ]?(me|this)|replace[-_ ](me|this|with)|place[-_]?holder|(^|[-_])your[-_ ]|insert[-_ ]|redacted|goes[-_ ]here|^todo\b`)
 )
@@ -273,7 +332,7 @@ func distinct(s string) int {
 // isDoubled finds a secret pasted twice, with or without something blank between. What people choose must be long to
 // count: "haha" may be meant.
 func isDoubled(core string, sh shape) bool {
-	for _, p := range sh.prefixes {
+	for _, p := range append(slices.Clone(sh.prefixes), sh.optional...) {
 		if strings.Count(core, p) > 1 && strings.HasPrefix(core, p) {
 			first, rest, _ := strings.Cut(core[len(p):], p)
 			if strings.TrimFunc(first, isSeparator) == strings.TrimFunc(rest, isSeparator) {
@@ -289,8 +348,20 @@ func isDoubled(core string, sh shape) bool {
 
 func isSeparator(r rune) bool { return unicode.IsSpace(r) || r == ',' || r == ';' }
 
+// isPervaded tells what wrapping has named already and unwrapped could not take off, because it lies inside.
+func isPervaded(core string) bool {
+	return !utf8.ValidString(core) || strings.ContainsFunc(core, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || isOddBlank(r) || r == '\uFEFF' || strings.ContainsRune(quoteMarks, r)
+	})
+}
+
 // misfits compares the secret with what its kind and mode ask for.
 func misfits(core string, kind Kind, sh shape, mode Mode) []Problem {
+	for _, st := range sh.strangers {
+		if st.pattern.MatchString(core) {
+			return []Problem{{WrongKind, fmt.Sprintf("is %s; expected is %s", st.what, sh.form)}}
+		}
+	}
 	prefix, ok := ownPrefix(core, sh)
 	if !ok {
 		return []Problem{{WrongKind, wrongKindSentence(core, kind, sh)}}
@@ -298,7 +369,7 @@ func misfits(core string, kind Kind, sh shape, mode Mode) []Problem {
 	var found []Problem
 	if len(core)-len(prefix) < sh.bodyMin {
 		found = append(found, Problem{TooShort, fmt.Sprintf("is too short: %d bytes where at least %d are needed; perhaps it was cut off", len(core), len(prefix)+sh.bodyMin)})
-	} else if sh.pattern != nil && !isDoubled(core, sh) && !sh.pattern.MatchString(core) {
+	} else if sh.pattern != nil && !isDoubled(core, sh) && !isPervaded(core) && !sh.pattern.MatchString(core) {
 		found = append(found, Problem{WrongKind, "is not of the form of such a secret: " + sh.form})
 	}
 	if mode == Live && strings.HasSuffix(prefix, "_test_") {
@@ -316,7 +387,7 @@ func ownPrefix(core string, sh shape) (string, bool) {
 			return "", false
 		}
 	}
-	for _, p := range sh.prefixes {
+	for _, p := range append(slices.Clone(sh.prefixes), sh.optional...) {
 		if strings.HasPrefix(core, p) {
 			return p, true
 		}

@@ -18,6 +18,10 @@ const (
 	goodLive   = "sk_live_Zq7Tn3Vb9Kx2Lm5Pw8Rd4Fg6"
 	goodResend = "re_Zq7Tn3Vb_9Kx2Lm5Pw8Rd4Fg6Hj1Sc0Ya"
 	goodToken  = "Zq7Tn3Vb9Kx2Lm5Pw8Rd4Fg6"
+
+	goodCloudflare = "Zq7Tn3Vb9Kx2Lm5Pw8Rd4Fg6_Hj1-Sc0YaUe8WoX"
+	goodIdentity   = "AGE-SECRET-KEY-1Z7QN3V89KX2LM5PW8RD4FG6HJ9SC0YAZQ7TN3V89KX2LM5PW8RD4FG6HJ"
+	goodSigning    = "mgs1_Zq7Tn3Vb9Kx2Lm5Pw8Rd4Fg6Hj1Sc0YaZq8Tn4Vb0Ky"
 )
 
 func classes(problems []secret.Problem) []secret.Class {
@@ -125,6 +129,34 @@ func TestInspectNamesCorruption(t *testing.T) {
 		{"API of Discord", "https://discord.com/api/webhooks/me/3d89bb7572e0fb30d8128367b3b1b44fecd1726de1", secret.DiscordWebhook, "", C{secret.WrongKind}},
 		{"another service as Discord", "https://example.com/api/webhooks/223704706495545344/3d89bb7572", secret.DiscordWebhook, "", C{secret.WrongKind}},
 		{"DSN without key", "https://o447951.ingest.example.com/5429219", secret.SentryDSN, "", C{secret.WrongKind}},
+		{"cut Cloudflare token", goodCloudflare[:39], secret.CloudflareToken, "", C{secret.TooShort}},
+		{"long Cloudflare token", goodCloudflare + "q", secret.CloudflareToken, "", C{secret.WrongKind}},
+		{"cut new token of a user", "cfut_" + goodCloudflare[:39], secret.CloudflareToken, "", C{secret.TooShort}},
+		{"cut new token of an account", "cfat_" + goodCloudflare[:39], secret.CloudflareToken, "", C{secret.TooShort}},
+		{"line feed in the middle", goodCloudflare[:20] + "\n" + goodCloudflare[20:], secret.CloudflareToken, "", C{secret.Newline}},
+		{"blank in the middle", goodCloudflare[:20] + " " + goodCloudflare[20:], secret.CloudflareToken, "", C{secret.Whitespace}},
+		{"zero byte at the end", goodCloudflare + "\x00", secret.CloudflareToken, "", C{secret.Control}},
+		{"overlong new token", "cfut_" + goodCloudflare + goodCloudflare[:25], secret.CloudflareToken, "", C{secret.WrongKind}},
+		{"placeholder of Cloudflare", "cfut_xxxxxxxx", secret.CloudflareToken, "", C{secret.Placeholder}},
+		{"doubled Cloudflare token", goodCloudflare + goodCloudflare, secret.CloudflareToken, "", C{secret.Doubled}},
+		{"doubled new token", "cfut_" + goodCloudflare + "cfut_" + goodCloudflare, secret.CloudflareToken, "", C{secret.Doubled}},
+		{"new global key", "cfk_" + goodCloudflare + "0a1b2c3d", secret.CloudflareToken, "", C{secret.WrongKind}},
+		{"old global key", "3f8a0c5be61d4972a95c07e2b8d143f60a1b2", secret.CloudflareToken, "", C{secret.WrongKind}},
+		{"id of an account", "3f8a0c5be61d4972a95c07e2b8d143f6", secret.CloudflareToken, "", C{secret.WrongKind}},
+		{"GitHub token of 40 characters", "ghp_" + goodCloudflare[:24] + goodToken[:12], secret.CloudflareToken, "", C{secret.WrongKind}},
+		{"Resend key as Cloudflare's", "re_Zq7Tn3Vb_9Kx2Lm5Pw8Rd4Fg6Hj1Sc0Ya", secret.CloudflareToken, "", C{secret.WrongKind}},
+		{"ntfy token as Cloudflare's", "tk_q7tn3vb9kx2lm5pw8rd4fg6hj1sc0", secret.CloudflareToken, "", C{secret.WrongKind}},
+		{"e-mail address as Cloudflare's", "ann@example.com", secret.CloudflareToken, "", C{secret.WrongKind}},
+		{"Cloudflare token as GitHub's", "cfut_" + goodCloudflare, secret.GitHubToken, "", C{secret.WrongKind}},
+		{"short topic", "alerts", secret.NtfyTopic, "", C{secret.TooShort}},
+		{"address of a topic", "https://ntfy.sh/alerts", secret.NtfyTopic, "", C{secret.WrongKind}},
+		{"cut identity", goodIdentity[:73], secret.AgeIdentity, "", C{secret.TooShort}},
+		{"identity with a letter that age does not use", goodIdentity[:73] + "B", secret.AgeIdentity, "", C{secret.WrongKind}},
+		{"recipient as identity", "age1z7qn3v89kx2lm5pw8rd4fg6hj9sc0yazq7tn3v89kx2lm5pw8rd4fg6hj", secret.AgeIdentity, "", C{secret.WrongKind}},
+		{"whole file of age-keygen", "# created: 2026-11-01T00:00:00Z\n# public key: age1z7q\n" + goodIdentity, secret.AgeIdentity, "", C{secret.Newline, secret.Whitespace, secret.WrongKind}},
+		{"verification key as signing key", "mgv1_" + goodSigning[5:], secret.SigningKey, "", C{secret.WrongKind}},
+		{"cut signing key", goodSigning[:47], secret.SigningKey, "", C{secret.TooShort}},
+		{"long signing key", goodSigning + "q", secret.SigningKey, "", C{secret.WrongKind}},
 		{"several", "\uFEFF\"" + goodTest + "\"\r\n", secret.StripeKey, secret.Live, C{secret.Newline, secret.BOM, secret.Quotes, secret.WrongMode}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -159,7 +191,7 @@ func TestInspectAcceptsGoodSecrets(t *testing.T) {
 			t.Errorf("Inspect(%q, %s, %q) = %v, want nil", s, kind, mode, got)
 		}
 	}
-	for i := range 250 { // twenty-two secrets each
+	for i := range 250 { // twenty-eight secrets each
 		sum := sha256.Sum256(fmt.Append(nil, i))
 		check("whsec_"+alnum(32), secret.StripeWebhook, secret.Live)
 		check("whsec_"+hex.EncodeToString(sum[:]), secret.StripeWebhook, secret.Test)
@@ -183,6 +215,12 @@ func TestInspectAcceptsGoodSecrets(t *testing.T) {
 		check(strings.ToLower(alnum(32)), secret.PagerDutyKey, "")
 		check(fmt.Sprintf("%d:AA%s", 100000000+i, alnum(33)), secret.TelegramToken, "")
 		check(fmt.Sprintf("https://discord.com/api/webhooks/2237047064955453%d/%s", 10+i%90, alnum(68)), secret.DiscordWebhook, "")
+		check(base64.RawURLEncoding.EncodeToString(sum[:30]), secret.CloudflareToken, "")
+		check("cfut_"+alnum(40)+hex.EncodeToString(sum[:4]), secret.CloudflareToken, "")
+		check("cfat_"+alnum(40)+alnum(6), secret.CloudflareToken, "")
+		check("shop-"+hex.EncodeToString(sum[:8]), secret.NtfyTopic, "")
+		check(identity(sum[:]), secret.AgeIdentity, "")
+		check("mgs1_"+base64.RawURLEncoding.EncodeToString(sum[:]), secret.SigningKey, "")
 	}
 	for _, s := range []string{"haha", "aa", "pa$$word1", "p", "two words", `it's "fine"`, "naïve-pâté", "$5 a month", "100%!"} {
 		check(s, secret.Password, "")
@@ -191,6 +229,48 @@ func TestInspectAcceptsGoodSecrets(t *testing.T) {
 	for _, dsn := range []string{"https://3d89bb7572e0fb30d8128367b3b1b44f@o447951.ingest.us.sentry.io/5429219", "https://3d89bb7572e0fb30:b3b1b44f@errors.example.com/sub/7",
 		"http://3d89bb7572e0fb30d8128367b3b1b44f@127.0.0.1:8000/1"} {
 		check(dsn, secret.SentryDSN, "")
+	}
+}
+
+// identity has the look of an age identity.
+func identity(random []byte) string {
+	const letters = "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L"
+	var b strings.Builder
+	b.WriteString("AGE-SECRET-KEY-1")
+	for i := range 58 {
+		b.WriteByte(letters[(int(random[i%len(random)])+i)%len(letters)])
+	}
+	return b.String()
+}
+
+// What the wrong kind is, is said: a global key is the likeliest mistake with Cloudflare, and the most dangerous.
+func TestInspectNamesTheOtherKind(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		value string
+		kind  secret.Kind
+		want  string
+	}{
+		{"cfk_" + goodCloudflare + "0a1b2c3d", secret.CloudflareToken, "the global API key"},
+		{"3f8a0c5be61d4972a95c07e2b8d143f60a1b2", secret.CloudflareToken, "the global API key"},
+		{"3f8a0c5be61d4972a95c07e2b8d143f6", secret.CloudflareToken, "the id of an account"},
+		{"ghs_" + goodCloudflare[:36], secret.CloudflareToken, "a GitHub token"},
+		{"cfat_" + goodCloudflare, secret.GitHubToken, "a Cloudflare API token of an account"},
+		{"AGE-SECRET-KEY-PQ-1" + goodIdentity[16:], secret.AgeIdentity, "post-quantum"},
+		{"# created: 2026-11-01T00:00:00Z\n" + goodIdentity, secret.AgeIdentity, "the whole file of age-keygen"},
+		{"mgv1_" + goodSigning[5:], secret.SigningKey, "a verification key"},
+	} {
+		problems := secret.Inspect(secret.New(tt.value), tt.kind, "")
+		if len(problems) == 0 || !strings.Contains(problems[len(problems)-1].Sentence, tt.want) {
+			t.Errorf("Inspect(%q, %s) = %v, want a sentence with %q", tt.value, tt.kind, problems, tt.want)
+		}
+	}
+}
+
+func TestKindExists(t *testing.T) {
+	t.Parallel()
+	if !secret.CloudflareToken.Exists() || secret.Kind("").Exists() || secret.Kind("no such kind").Exists() {
+		t.Error("Exists does not tell the kinds that there are from others")
 	}
 }
 
@@ -209,7 +289,7 @@ func FuzzInspectNeverShowsASecret(f *testing.F) {
 	f.Add("\"\uFEFFBearer \r\n")
 	f.Fuzz(func(t *testing.T, s string) {
 		for _, kind := range []secret.Kind{secret.StripeWebhook, secret.StripeKey, secret.ResendKey, secret.LicenseKey, secret.Token, secret.Password,
-			secret.TwilioToken, secret.TelegramToken, secret.DiscordWebhook, secret.SentryDSN} {
+			secret.TwilioToken, secret.TelegramToken, secret.DiscordWebhook, secret.SentryDSN, secret.CloudflareToken, secret.AgeIdentity} {
 			for _, p := range secret.Inspect(secret.New(s), kind, secret.Live) {
 				if len(s) > 24 && strings.Contains(p.Sentence, s) {
 					t.Errorf("sentence %q contains %q", p.Sentence, s)

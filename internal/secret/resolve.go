@@ -23,7 +23,7 @@ var (
 	conventionalName = regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$|^[A-Z][A-Z0-9]{0,14}$`)
 
 	// tokenPath finds a token in the place of a path; tokens in base64 may contain a slash themselves.
-	tokenPath = regexp.MustCompile(`(^|/)((whsec|[srp]k|re|gh[psou]|github_pat|tk)_|xox[a-z]-)`)
+	tokenPath = regexp.MustCompile(`(^|/)((whsec|[srp]k|re|gh[psou]|github_pat|tk|cfut|cfat|cfk|mgs1)_|xox[a-z]-|AGE-SECRET-KEY-)`)
 )
 
 // Resolve reads the secret that ref refers to: "env:NAME" by lookup (os.LookupEnv in production), "file:/path" from a

@@ -96,6 +96,8 @@ func TestResolveRefuses(t *testing.T) {
 		{"secret with a slash in the place of a path", "file:" + plain + "/abcdef", makegood.NotFound},
 		{"Slack token in the place of a path", "file:xoxb-" + plain[6:], makegood.NotFound},
 		{"GitHub token in the place of a path", "file:ghp_" + plain[6:], makegood.NotFound},
+		{"Cloudflare token in the place of a path", "file:cfat_" + plain[6:], makegood.NotFound},
+		{"age identity in the place of a path", "file:AGE-SECRET-KEY-1" + plain[6:], makegood.NotFound},
 		{"directory", "file:" + dir, makegood.Invalid},
 		{"device", "file:/dev/null", makegood.Invalid},
 		{"huge file", "file:" + write(t, "huge", strings.Repeat("x", 64<<10+1)), makegood.Invalid},

@@ -62,6 +62,7 @@ const (
 	BadSecret   Reason = "bad_secret"   // a secret in it is broken, a placeholder, or of another kind
 	OutOfDate   Reason = "out_of_date"  // a secret in it has ended
 	Unspeakable Reason = "bad_contents" // what was sealed is not a set of named secrets
+	Unwritable  Reason = "unwritable"   // it cannot be written, or not so that it could be read again
 )
 
 // Refusal is why a source of truth is not believed, in words that a person can act on. It never has a value in it.
@@ -74,6 +75,16 @@ type Refusal struct {
 
 // Error joins reason and sentence.
 func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Reason, r.Sentence) }
+
+// refuse makes a Refusal. The sentence and its arguments must be free of values.
+func refuse(reason Reason, name, sentence string, args ...any) *Refusal {
+	return because(nil, reason, name, sentence, args...)
+}
+
+// because makes a Refusal with a cause, which must be free of values too.
+func because(err error, reason Reason, name, sentence string, args ...any) *Refusal {
+	return &Refusal{Reason: reason, Name: name, Sentence: fmt.Sprintf(sentence, args...), Err: err}
+}
 
 // Unwrap returns the cause.
 func (r *Refusal) Unwrap() error { return r.Err }
