@@ -86,7 +86,7 @@ func secretListKeys() []key {
 			meaning: "The file or the folder, seen from the folder of this file."},
 		{path: "secrets.identity", kind: secretRef, shown: "none; to be given for sealed", example: "file:/etc/makegood-watch/identity", start: "env:MAKEGOOD_SECRETS_IDENTITY", off: true,
 			meaning: "The age identity that opens the sealed file, as makegood secrets keygen made it."},
-		{path: "secrets.verify_key", shown: "none; to be given for sealed, unless allow_unsigned", example: "makegood-verify-0QzZ", start: `""`, off: true,
+		{path: "secrets.verify_key", shown: "none; to be given for sealed, unless allow_unsigned", example: "mgv1_3UFNW8OJ8ZhwnjzWyYpSuSEHAjm1dTVoLr0UFQxNJJM", start: "mgv1_3UFNW8OJ8ZhwnjzWyYpSuSEHAjm1dTVoLr0UFQxNJJM", off: true,
 			meaning: "The public key of whoever may seal. A file that is not signed with its other half is not believed, whoever could write it."},
 		{path: "secrets.allow_unsigned", kind: flag, fallback: "false", example: "true", off: true,
 			meaning: "Whether a sealed file without a signature is believed. Anybody who knows the recipient can make one."},
@@ -94,7 +94,7 @@ func secretListKeys() []key {
 			meaning: "For environment: what stands before each name, so that the truth is not taken from what it is compared with."},
 		{path: "secrets.mode", shown: "not compared", oneOf: []string{"test", "live"}, example: "live", start: "live", off: true,
 			meaning: "Whether money is real there. Secrets of the other mode are refused."},
-		{path: "secrets.required", kind: sections, must: "a list of nothing would find everything well", off: true, meaning: "What must be there."},
+		{path: "secrets.required", kind: sections, must: "a list of nothing would find everything well", off: true, entries: requiredSecrets, meaning: "What must be there."},
 		{path: "secrets.required[].name", must: "it is the variable", example: "STRIPE_WEBHOOK_SECRET", start: "STRIPE_WEBHOOK_SECRET", off: true, meaning: "The name of the variable, unique."},
 		{path: "secrets.required[].kind", must: "it says what a good one looks like", oneOf: secretKindNames(), example: "stripe_webhook", start: "stripe_webhook", off: true,
 			meaning: "What it is. One that does not look like it is not believed."},
@@ -109,7 +109,7 @@ func healKeys() []key {
 	return []key{
 		{path: "heal", kind: section, shown: "none: nothing is mended", off: true,
 			meaning: "What is mended by itself, within limits: two attempts at a target within half an hour, four at all of them within an hour, one at a time. docs/healing.md."},
-		{path: "heal.targets", kind: sections, must: "without a place there is nothing to mend", off: true, meaning: "The places where programs run."},
+		{path: "heal.targets", kind: sections, must: "without a place there is nothing to mend", off: true, entries: healTargets, meaning: "The places where programs run."},
 		{path: "heal.targets[].name", must: "attempts are called by it", unit: "a to z, 0 to 9, dashes", example: "shop", start: "shop", off: true, meaning: "Its name, unique, and not server."},
 		{path: "heal.targets[].kind", must: "it says how it is mended", oneOf: targetKindNames(), example: "cloudflare_pages", start: "env_file", off: true, meaning: "What it is."},
 		{path: "heal.targets[].auto", kind: flag, fallback: "false", example: "true", off: true,
@@ -152,3 +152,58 @@ func drillKeys() []key {
 			meaning: "A target of heal.targets with drill: true that is really broken. Without one, everything is simulated, in processes of its own."},
 	}
 }
+
+// requiredSecrets are the examples of the starting file: the seven that a shop of this kind needs.
+var requiredSecrets = []string{`
+- name: STRIPE_API_KEY
+  kind: stripe_key
+`, `
+- name: STRIPE_WEBHOOK_SECRET
+  kind: stripe_webhook
+`, `
+- name: RESEND_API_KEY
+  kind: resend_key
+`, `
+- name: LICENSE_KEY_SECRET
+  kind: license_key
+`, `
+- name: WATCH_SECRET
+  kind: peer
+`, `
+- name: NTFY_TOPIC
+  kind: ntfy_topic
+  optional: true
+`, `
+- name: SENTRY_DSN
+  kind: sentry_dsn
+  optional: true
+`}
+
+// healTargets are the examples of the starting file, one of each kind.
+var healTargets = []string{`
+- name: shop
+  kind: env_file
+  auto: true
+  monitors: [health]
+  path: /etc/makegood/env
+  command: [systemctl, restart, makegood]
+  status: [systemctl, is-active, --quiet, makegood]
+`, `
+- name: site
+  kind: cloudflare_pages
+  monitors: [landing-page]
+  account: 023e105f4ecef8ad9ca31a8372d0c353
+  project: shop
+  token: env:CLOUDFLARE_API_TOKEN
+`, `
+- name: far-away
+  kind: github_workflow
+  repo: example/shop
+  workflow: auto-restore.yml
+  token: env:GITHUB_ACTIONS_TOKEN
+`, `
+- name: helper
+  kind: command
+  command: [ssh, deploy@shop.example.com, sudo, systemctl, restart, makegood]
+  status: [ssh, deploy@shop.example.com, systemctl, is-active, --quiet, makegood]
+`}

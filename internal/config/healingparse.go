@@ -35,7 +35,10 @@ func (p *parsing) secretList(n *node) SecretList {
 	if n.absent {
 		return SecretList{}
 	}
-	l := SecretList{IsSet: true, Mode: secret.Mode(p.text(n, "mode", optional(oneOf([]string{"test", "live"}))))}
+	l := SecretList{IsSet: true}
+	if !p.child(n, "mode").absent {
+		l.Mode = secret.Mode(p.text(n, "mode"))
+	}
 	l.Source = TruthSource{Kind: p.text(n, "source"), Path: p.besideFile(p.text(n, "path")), Identity: p.later(p.child(n, "identity")),
 		VerifyKey: p.text(n, "verify_key", optional(plainWord)), AllowUnsigned: p.flag(n, "allow_unsigned"), Prefix: p.text(n, "prefix", optional(variableName))}
 	if !p.child(n, "source").bad {

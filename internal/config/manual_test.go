@@ -208,7 +208,7 @@ func TestStarterHasNoSecret(t *testing.T) {
 	for name, tt := range map[string]struct {
 		file []byte
 		want int
-	}{"makegood.yaml": {config.Starter(), 13}, "watch.yaml": {config.StarterWatch(), 11}} {
+	}{"makegood.yaml": {config.Starter(), 13}, "watch.yaml": {config.StarterWatch(), 13}} {
 		found := secretKey.FindAllStringSubmatch(string(tt.file), -1)
 		if len(found) != tt.want {
 			t.Errorf("secrets in %s = %v, want %d", name, found, tt.want)
