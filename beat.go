@@ -57,6 +57,15 @@ type PeerBeat struct {
 	Blind bool `json:"blind,omitempty"`
 	// BackupAt is when the newest proved backup was made; zero when there is none.
 	BackupAt time.Time `json:"backup_at,omitzero"`
+	// Ails are the keys of the server's open incidents with their first red look, at most AilsMax of them: whoever may heal
+	// reads there what the server cannot heal itself.
+	Ails map[string]time.Time `json:"ails,omitempty"`
+	// Secrets are the fingerprints of the secrets that the server runs with, by the variable that each came from. Passwords, which
+	// could be guessed against them, are left out.
+	Secrets map[string]string `json:"secrets,omitempty"`
 	// Ill is what the sender knows to be wrong with itself; "" when nothing is.
 	Ill string `json:"ill,omitempty"`
 }
+
+// AilsMax bounds what a beat says of open incidents, so that it stays a few kilobytes.
+const AilsMax = 50

@@ -40,6 +40,15 @@ func NewID(prefix string, now time.Time, random io.Reader) string {
 	return string(id)
 }
 
+// FirstID returns the least id that could have been made at a time: what was made later sorts after it.
+func FirstID(prefix string, at time.Time) string {
+	id := make([]byte, len(prefix)+20)
+	copy(id, prefix)
+	put50(id[len(prefix):], uint64(max(0, at.UnixMilli())))
+	put50(id[len(prefix)+10:], 0)
+	return string(id)
+}
+
 // put50 writes the low 50 bits of v as ten symbols, most significant first.
 func put50(dst []byte, v uint64) {
 	for i := 9; i >= 0; i-- {

@@ -28,6 +28,8 @@ type Incidents struct {
 	Phones      map[string]secret.Value // Twilio's auth token by channel
 	PublicURL   string                  // how services reach us, without a slash at the end
 	Refused     *telemetry.CounterVec   // by door: what was forged, repeated or over
+	// Serve has done what an outage left behind; nil is that nothing can be served here.
+	Serve func(ctx context.Context, ask watch.ServeAsk) (watch.ServeAnswer, error)
 }
 
 // AdminRoutes lists what operators may ask; see Admin.
@@ -137,6 +139,22 @@ func (i *Incidents) HearBeat(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set(watch.BeatHeader, signature)
+	_, _ = w.Write(answer)
+	return nil
+}
+
+// ServeWaiting answers POST /watch/serve: the watcher asks us to serve those who waited in an outage that is over.
+func (i *Incidents) ServeWaiting(w http.ResponseWriter, r *http.Request) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, watch.ServeBytesMax))
+	if err != nil {
+		return i.refused("serve", makegood.Wrap(err, makegood.TooLarge, "This is too long for a question."))
+	}
+	answer, signature, err := watch.AnswerServe(r.Context(), i.Hearing.Secret, body, r.Header.Get(watch.ServeHeader), i.Hearing.Now(), i.Serve)
+	if err != nil {
+		return i.refused("serve", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set(watch.ServeHeader, signature)
 	_, _ = w.Write(answer)
 	return nil
 }

@@ -130,7 +130,9 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 	health := api.NewHealth(newChecks(c, a.Store, h.sources, h.sender, arrivals, incidents.Hearing), o.Now, func(component string, err error) {
 		o.Log.Warn("health check failed", "component", "health", "check", component, "err", err)
 	})
-	admin := &api.Admin{Desk: h.desk(o), Order: a.Store.Order}
+	desk := h.desk(o)
+	incidents.Serve = serveWaiting(desk)
+	admin := &api.Admin{Desk: desk, Order: a.Store.Order}
 	handler, err := routes(doors{
 		log: o.Log.With("component", "http"), limits: c.Limits, now: o.Now, intake: arrivals, shop: shop, health: health,
 		ready: a.Store.Ping, metrics: a.Metrics, thanks: &web.Thanks{Pages: web.NewPages(o.Log), Purchase: shop.Purchase},

@@ -2,17 +2,35 @@ package app
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/desk"
 	"github.com/makegood/makegood/internal/store"
+	"github.com/makegood/makegood/internal/watch"
 )
 
 // desk is where people act on what stands here.
 func (h *furniture) desk(o Options) *desk.Desk {
 	return &desk.Desk{Sources: h.sources, Store: deskStore{h.revivingStore()}, Ask: h.interpreter.Ask, Resettle: h.resettle, Terms: h.terms, Now: o.Now,
-		Log: o.Log.With("component", "desk")}
+		Steps: slices.Sorted(maps.Keys(h.effects)), Log: o.Log.With("component", "desk")}
+}
+
+// byWatcher is who acts when the watcher asks for those who waited.
+const byWatcher = "peer:watcher"
+
+// serveWaiting is the desk as the watcher asks it.
+func serveWaiting(d *desk.Desk) func(context.Context, watch.ServeAsk) (watch.ServeAnswer, error) {
+	return func(ctx context.Context, ask watch.ServeAsk) (watch.ServeAnswer, error) {
+		actor := byWatcher
+		if ask.Attempt != "" {
+			actor += "/" + ask.Attempt
+		}
+		s, err := d.Serve(ctx, actor, ask.Since, ask.Ended)
+		return watch.ServeAnswer{Waited: s.Waited, Waiting: s.Waiting, Longest: s.Longest, Pulled: s.Pulled, Again: s.Again, Note: s.Note}, err
+	}
 }
 
 // resettle reads the events of an order again and settles it by what they tell now.
@@ -59,7 +77,7 @@ func (s deskStore) Revive(ctx context.Context, orderID, actor string) error {
 
 // Letters lists open dead letters, oldest first.
 func (s deskStore) Letters(ctx context.Context, sel desk.Selection, limit int) ([]makegood.DeadLetter, error) {
-	f := store.DeadLetterFilter{State: makegood.DeadOpen, Source: sel.Source, Type: sel.Type, Reason: sel.Reason, Since: sel.Since,
+	f := store.DeadLetterFilter{State: makegood.DeadOpen, Source: sel.Source, Type: sel.Type, Reason: sel.Reason, Since: sel.Since, Until: sel.Until,
 		After: sel.After, OldestFirst: true, Limit: limit}
 	if len(sel.IDs) == 0 {
 		return s.DeadLetters(ctx, f)
@@ -87,4 +105,15 @@ func (s deskStore) Retry(ctx context.Context, id string, how desk.Again) (bool, 
 // Discard takes an open dead letter off the list.
 func (s deskStore) Discard(ctx context.Context, id, actor, why string) (bool, error) {
 	return s.DiscardDeadLetter(ctx, id, actor, why, s.h.settle)
+}
+
+// Hurry has what failed run now.
+func (s deskStore) Hurry(ctx context.Context, source, step string) (int64, error) {
+	return s.HurryFailedJobs(ctx, source, step)
+}
+
+// Waited counts who waited.
+func (s deskStore) Waited(ctx context.Context, since, ended time.Time) (waited, waiting int, longest time.Duration, err error) {
+	w, err := s.WaitedSince(ctx, since, ended)
+	return w.Waited, w.Waiting, w.Longest, err
 }

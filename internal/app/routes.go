@@ -79,6 +79,7 @@ func routes(d doors) (http.Handler, error) {
 	}
 	if d.incidents.Hearing != nil {
 		mux.Handle("POST "+watch.BeatPath, api.Errors(d.log, limit(beatsPerMinute, d.incidents.HearBeat)))
+		mux.Handle("POST "+watch.ServePath, api.Errors(d.log, limit(linksPerMinute, d.incidents.ServeWaiting)))
 	}
 	if !d.token.Empty() {
 		for _, routes := range []map[string]api.Handler{d.admin.Routes(), d.incidents.AdminRoutes()} {

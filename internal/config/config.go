@@ -43,7 +43,9 @@ type Config struct {
 	Watcher   Watcher
 	Checks    []CheckOverride
 	Errors    Errors
-	Telling   // whom the server tells of what it finds in its own books
+	// References says of each secret that came from a variable of the environment which one it was, by the secret's path.
+	References map[string]string
+	Telling    // whom the server tells of what it finds in its own books
 }
 
 // Log says how the program logs.

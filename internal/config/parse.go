@@ -80,8 +80,9 @@ const serverSample = "makegood init writes a file to start from"
 // parsing makes the data, asks the rules, and collects what they say.
 type parsing struct {
 	reader
-	dir    string
-	lookup func(string) (string, bool)
+	dir        string
+	lookup     func(string) (string, bool)
+	references map[string]string // which variable each secret came from
 }
 
 func (p *parsing) config(root *node) *Config {
@@ -111,6 +112,7 @@ func (p *parsing) config(root *node) *Config {
 	c.Checks = p.checks(p.child(root, "checks"))
 	c.Errors = p.errors(p.child(root, "errors"))
 	c.Telling = p.telling(root, api, &c.Mail)
+	c.References = p.references
 	return c
 }
 

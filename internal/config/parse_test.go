@@ -136,6 +136,7 @@ func TestParseDefaults(t *testing.T) {
 		Limits:   config.Limits{VerifyPerMinute: 30, ValidatePerMinute: 120, CheckoutPerMinute: 20},
 		Outbound: config.Outbound{Timeout: 10 * time.Second},
 	}
+	got.References = nil // TestReferences
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Parse (-want +got):\n%s", diff)
 	}
@@ -247,6 +248,7 @@ func TestParseEverything(t *testing.T) {
 		Limits:   config.Limits{VerifyPerMinute: 1, ValidatePerMinute: 2, CheckoutPerMinute: 3, TrustedProxies: []string{"10.0.0.1", "fd00::/8"}},
 		Outbound: config.Outbound{AllowPrivate: true, Timeout: 20 * time.Second},
 	}
+	got.References = nil // TestReferences
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Parse (-want +got):\n%s", diff)
 	}
@@ -418,7 +420,15 @@ func TestSecretsListsEverySecret(t *testing.T) {
 		{Path: "forwards[0].retiring_secrets[0].secret", Kind: secret.Standard, Fingerprint: fingerprint("FORWARD_SECRET_OLD"), NotAfter: december},
 		{Path: "control.token", Kind: secret.Token, Fingerprint: fingerprint("CONTROL_TOKEN")},
 	}
-	if diff := cmp.Diff(want, config.Secrets(c)); diff != "" {
+	variables := map[string]string{}
+	listed := config.Secrets(c)
+	for i, l := range listed {
+		variables[l.Path], listed[i].Variable = l.Variable, ""
+	}
+	if variables["sources[0].webhook_secrets[0]"] == "" || variables["mail.smtp.password"] != "SMTP_PASSWORD" {
+		t.Errorf("the variables that the secrets came from = %v", variables)
+	}
+	if diff := cmp.Diff(want, listed); diff != "" {
 		t.Errorf("Secrets (-want +got):\n%s", diff)
 	}
 	if got := fmt.Sprint(slices.Collect(maps.Keys(environment)), config.Secrets(c)); strings.Contains(got, environment["SMTP_PASSWORD"]) {
@@ -447,4 +457,21 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Which variable a secret came from is known, so that what runs can be compared with what should; of a file nothing is.
+func TestReferences(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse([]byte(everything), "makegood.yaml", "", with(map[string]string{"DATABASE_URL": "sqlite:x.db"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.References["mail.smtp.password"] != "SMTP_PASSWORD" || len(c.References) < 8 {
+		t.Errorf("References = %v", c.References)
+	}
+	for path, name := range c.References {
+		if environment[name] == "" && name != "DATABASE_URL" {
+			t.Errorf("%s came from %q, which is no variable", path, name)
+		}
+	}
 }

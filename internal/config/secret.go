@@ -87,6 +87,12 @@ func (p *parsing) resolve(n *node) (secret.Value, bool) {
 		return secret.Value{}, false
 	}
 	v, err := secret.Resolve(n.text, p.dir, p.lookup)
+	if name, isVariable := strings.CutPrefix(n.text, "env:"); isVariable && err == nil {
+		if p.references == nil {
+			p.references = map[string]string{}
+		}
+		p.references[n.path] = name
+	}
 	if err != nil {
 		p.refuse(n, "%s", referenceSentence(n.text, err))
 		p.classify(secret.Missing)
@@ -119,6 +125,7 @@ type NamedSecret struct {
 	Kind        secret.Kind
 	Fingerprint string    // secret.Value.Fingerprint; "" for a password, which could be guessed against it
 	NotAfter    time.Time // its last moment; zero is for ever
+	Variable    string    // of the environment that it came from; "" when it did not
 }
 
 // Secrets lists every secret of a configuration, in the order of the manual.
@@ -140,6 +147,9 @@ func Secrets(c *Config) []NamedSecret {
 	l.add(secret.Peer, c.Watcher.Secret, "watcher.secret")
 	l.addChannels(c.Channels)
 	l.add(secret.SentryDSN, c.Errors.DSN, "errors.dsn")
+	for i := range l {
+		l[i].Variable = c.References[l[i].Path]
+	}
 	return l
 }
 

@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -30,6 +32,10 @@ type Store interface {
 	Letters(ctx context.Context, s Selection, limit int) ([]makegood.DeadLetter, error)
 	Retry(ctx context.Context, id string, how Again) (retried bool, err error)
 	Discard(ctx context.Context, id, actor, why string) (discarded bool, err error)
+	// Hurry has every job run now that failed and waits for its next attempt at a source or for a step.
+	Hurry(ctx context.Context, source, step string) (int64, error)
+	// Waited counts who paid since a time and had nothing when the outage ended.
+	Waited(ctx context.Context, since, ended time.Time) (waited, waiting int, longest time.Duration, err error)
 	// Record keeps an audit entry of an action that changed no order.
 	Record(ctx context.Context, actor string, e makegood.Entry) error
 }
@@ -37,7 +43,8 @@ type Store interface {
 // Selection names dead letters: those of the ids, or those that all the other fields fit.
 type Selection struct {
 	IDs    []string            `json:"ids,omitempty"`
-	Since  time.Time           `json:"since,omitzero"`
+	Since  time.Time           `json:"since,omitzero"` // failed last at or after it
+	Until  time.Time           `json:"until,omitzero"` // failed last before it
 	Type   string              `json:"type,omitempty"`
 	Source string              `json:"source,omitempty"`
 	Reason makegood.DeadReason `json:"reason,omitempty"`
@@ -64,8 +71,13 @@ type Desk struct {
 	Resettle func(ctx context.Context, actor, orderID string) (makegood.Order, error)
 	// Terms are what an order is settled by.
 	Terms func(keyTaken func(string) bool) makegood.Terms
+	// Steps are the effects whose failed attempts are brought forward after an outage, by the beginning of their names.
+	Steps []string
 	Now   func() time.Time
 	Log   *slog.Logger
+
+	serving sync.Mutex
+	hurried time.Time // when failed jobs were brought forward last
 }
 
 // Found is one purchase that fits what was quoted.
@@ -381,3 +393,96 @@ func (d *Desk) Pull(ctx context.Context, actor, source string, since time.Time) 
 
 // verifiedByAPI stands in the place of a secret's fingerprint: the provider itself told, over its API.
 const verifiedByAPI = "api"
+
+// Served is what became of those who waited in an outage.
+type Served struct {
+	Waited  int           `json:"waited"`     // paid during it, and had nothing when it ended
+	Waiting int           `json:"waiting"`    // of them, who still have nothing
+	Longest time.Duration `json:"longest_ns"` // from paying to having, or until now
+	Pulled  int           `json:"pulled"`     // events that had not been delivered
+	Again   int           `json:"again"`      // dead letters and failed jobs that are done again
+	Note    string        `json:"note,omitempty"`
+}
+
+const (
+	// servePerSecond paces what is done again after an outage: what is paid for now goes first anyway.
+	servePerSecond = 20
+	// serveRounds bounds the rounds of dead letters of one call; the next call goes on.
+	serveRounds = 10
+	// serveHurryEvery is how often failed jobs are brought forward while somebody waits.
+	serveHurryEvery = 20 * time.Second
+	// serveBefore is how long before the first red look an outage may have begun.
+	serveBefore = 2 * time.Minute
+)
+
+// Serve has done what an outage left behind: what could not be delivered is fetched, what failed runs now, and what was given
+// up during it is done again, paced. It may be called again and again until nobody waits; what is done is known by its
+// identity. A source that cannot be asked is named in the note and keeps nobody else waiting.
+func (d *Desk) Serve(ctx context.Context, actor string, since, ended time.Time) (Served, error) {
+	var s Served
+	since = since.Add(-serveBefore)
+	var unasked []string
+	for _, name := range slices.Sorted(maps.Keys(d.Sources)) {
+		if _, ok := d.Sources[name].(provider.Lister); !ok {
+			continue
+		}
+		p, err := d.Pull(ctx, actor, name, since)
+		s.Pulled += p.New
+		if err != nil {
+			d.Log.Warn("what could not be delivered cannot be fetched just now", "source", name, "err", err)
+			unasked = append(unasked, name)
+		}
+	}
+	if err := d.serveFailed(ctx, &s); err != nil {
+		return s, err
+	}
+	if err := d.serveLetters(ctx, actor, since, ended, &s); err != nil {
+		return s, err
+	}
+	if len(unasked) > 0 {
+		s.Note = "Could not be asked: " + strings.Join(unasked, ", ") + "."
+	}
+	var err error
+	s.Waited, s.Waiting, s.Longest, err = d.Store.Waited(ctx, since, ended)
+	return s, err
+}
+
+// serveFailed has what failed run now. Each run is one of the attempts of its job, so it is not done with every call.
+func (d *Desk) serveFailed(ctx context.Context, s *Served) error {
+	d.serving.Lock()
+	defer d.serving.Unlock()
+	if now := d.Now(); now.Sub(d.hurried) < serveHurryEvery && !now.Before(d.hurried) {
+		return nil
+	}
+	d.hurried = d.Now()
+	for _, name := range slices.Sorted(maps.Keys(d.Sources)) {
+		n, err := d.Store.Hurry(ctx, name, "")
+		if err != nil {
+			return err
+		}
+		s.Again += int(n)
+	}
+	for _, step := range d.Steps {
+		n, err := d.Store.Hurry(ctx, "", step)
+		if err != nil {
+			return err
+		}
+		s.Again += int(n)
+	}
+	return nil
+}
+
+// serveLetters has the dead letters of the outage done again, once each: one that is given up again is given up after the
+// outage, and waits for a person.
+func (d *Desk) serveLetters(ctx context.Context, actor string, since, ended time.Time, s *Served) error {
+	selection := Selection{Since: since, Until: ended}
+	for range serveRounds {
+		r, err := d.Retry(ctx, selection, Again{Actor: actor}, servePerSecond, false)
+		s.Again += len(r.Letters)
+		if err != nil || r.After == "" {
+			return err
+		}
+		selection.After = r.After
+	}
+	return nil
+}

@@ -4,6 +4,7 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -49,6 +50,9 @@ type Ledger interface {
 	// Cleared says that the trouble of a key is over, or never was.
 	Cleared(ctx context.Context, key, why string) error
 }
+
+// ErrLater is what a ledger answers that is well and wants to hear the same again a little later.
+var ErrLater = errors.New("say it again later")
 
 // Status is how a monitor stands, for people.
 type Status struct {

@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -90,12 +91,17 @@ func (t *teller) tellAll(ctx context.Context, key string) {
 		if ctx.Err() != nil {
 			return
 		}
-		t.log.Warn("the ledger did not take what was found", "check", key, "err", err)
+		if !errors.Is(err, ErrLater) {
+			t.log.Warn("the ledger did not take what was found", "check", key, "err", err)
+		}
 		t.putBack(key, n)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
 			return
+		}
+		if errors.Is(err, ErrLater) {
+			wait = tellAgainFirst / 2 // it has an end that is near, and nobody is to wait for it
 		}
 	}
 }

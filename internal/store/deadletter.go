@@ -116,6 +116,7 @@ type DeadLetterFilter struct {
 	Type   string // the event's type or the step's name
 	Reason makegood.DeadReason
 	Since  time.Time // given up at or after
+	Until  time.Time // given up before
 	After  string    // only letters whose id sorts after this one: the next page, oldest first
 	// OldestFirst turns the order of the listing.
 	OldestFirst bool
@@ -150,6 +151,9 @@ func (s *Store) DeadLetters(ctx context.Context, f DeadLetterFilter) ([]makegood
 	where.equal("reason", string(f.Reason))
 	if !f.Since.IsZero() {
 		where.compare("last_failed_at >=", micros(f.Since))
+	}
+	if !f.Until.IsZero() {
+		where.compare("last_failed_at <", micros(f.Until))
 	}
 	if f.After != "" {
 		where.compare("id >", f.After)

@@ -5,12 +5,14 @@ package watch
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/monitor"
 )
 
 // Store is what the desk needs kept. Each method commits before it returns.
@@ -37,7 +39,14 @@ type Options struct {
 	Now         func() time.Time
 	NewID       func(prefix string) string
 	Log         *slog.Logger
+	// Holds reports whether the incident of a key has to stay open although it looks well: somebody is mending it, and it is over
+	// when that is verified. nil is never.
+	Holds func(key string) bool
 }
+
+// ErrHeld is that an incident is not ended yet, because somebody is mending it. Whoever says again that it is well is heard
+// again.
+var ErrHeld = fmt.Errorf("somebody is mending it: %w", monitor.ErrLater)
 
 // Desk turns what is found into incidents. It is safe for concurrent use; several desks may share one database.
 type Desk struct {
@@ -104,8 +113,12 @@ func (d *Desk) Found(ctx context.Context, f makegood.Finding) error {
 	return nil
 }
 
-// Cleared ends the incident of a key; why is what is seen now. That there is none is no error.
+// Cleared ends the incident of a key; why is what is seen now. That there is none is no error. ErrHeld is that it stays open for
+// now.
 func (d *Desk) Cleared(ctx context.Context, key, why string) error {
+	if d.Holds != nil && d.Holds(key) {
+		return ErrHeld
+	}
 	era, isNews := d.isNews(key, false, makegood.Finding{})
 	if !isNews {
 		return nil

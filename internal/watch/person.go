@@ -79,6 +79,14 @@ func (d *Desk) Note(ctx context.Context, id, by, text string) error {
 	})
 }
 
+// HealLine adds a line about what was done to mend an incident, or why nothing was.
+func (d *Desk) HealLine(ctx context.Context, id string, kind makegood.MomentKind, text string) error {
+	return d.Store.AmendIncidents(ctx, []string{id}, func(i *makegood.Incident) error {
+		i.Heal(d.terms("system:heal", i.Muted), kind, text)
+		return nil
+	})
+}
+
 // noteMax bounds a note, in bytes.
 const noteMax = 4000
 
