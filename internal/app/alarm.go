@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"io"
@@ -51,6 +52,7 @@ type alarmOptions struct {
 	telling   config.Telling
 	speaking  speaking
 	overrides []config.CheckOverride
+	holds     func(key string) bool // see watch.Options
 	network   []probe.Prober
 	random    io.Reader
 	log       *slog.Logger
@@ -69,7 +71,8 @@ func newAlarm(ctx context.Context, o alarmOptions) (*alarm, error) {
 	}
 	a.links = notify.Links{Base: o.speaking.publicURL, Key: secret.New(key), Flags: o.speaking.flags}
 	a.desk = watch.NewDesk(watch.Options{Store: o.store, Escalation: o.telling.Escalation, Channels: namesOf(o.telling.Channels),
-		Maintenance: silencesOf(o.telling.Maintenance), Now: o.speaking.now, NewID: a.newID, Log: o.log.With("component", "incidents")})
+		Maintenance: silencesOf(o.telling.Maintenance), Now: o.speaking.now, NewID: a.newID, Log: o.log.With("component", "incidents"),
+		Holds: o.holds})
 	a.has = sources{channels: namesOf(o.telling.Channels)}
 	a.keeper = &watch.Timekeeper{Store: o.store, Clock: a.machine, Log: o.log.With("component", "clock")}
 	if a.teller, err = a.newTeller(o.telling, o.speaking); err != nil {
@@ -85,7 +88,8 @@ func newAlarm(ctx context.Context, o alarmOptions) (*alarm, error) {
 }
 
 // told are the checks whose findings come from elsewhere than the runner, which must not clear them.
-var told = map[string]bool{inspect.AlertChannelDown: true, inspect.ConfigurationRefused: true, inspect.SmokeFailed: true, inspect.Panic: true}
+var told = map[string]bool{inspect.AlertChannelDown: true, inspect.ConfigurationRefused: true, inspect.SmokeFailed: true, inspect.Panic: true,
+	inspect.HealRefused: true, inspect.HealFailed: true, inspect.Healed: true, inspect.DrillFailed: true}
 
 // looked are the keys of incidents that the runner found.
 func looked(keys []string) []string {
@@ -123,10 +127,16 @@ func (a *alarm) channelIs(ctx context.Context, channel, trouble string) {
 // found records what is found elsewhere than by a look. That it cannot be recorded is logged: the next word of it repeats
 // it, or the database's own check is red.
 func (a *alarm) found(ctx context.Context, code, subject, detail string) {
+	a.foundAs(ctx, code, subject, detail, "")
+}
+
+// foundAs is found with another priority than the check's; "" is the check's.
+func (a *alarm) foundAs(ctx context.Context, code, subject, detail string, p makegood.Priority) {
 	check, ok := inspect.Lookup(code, a.o.overrides)
 	if !ok {
 		return // switched off
 	}
+	check.Priority = cmp.Or(p, check.Priority)
 	f := makegood.Finding{Check: code, Subject: subject, Priority: check.Priority, Title: check.Title, Detail: detail, Means: check.Means, Since: a.o.speaking.now()}
 	if err := a.desk.Found(ctx, f); err != nil && ctx.Err() == nil {
 		a.o.log.Error("a finding cannot be kept", "check", code, "subject", subject, "err", err)
@@ -259,6 +269,34 @@ func (a *alarm) own(ctx context.Context) makegood.PeerBeat {
 	return b
 }
 
+// ownOfServer is own with what the watcher's side may mend, and which secrets this server was started with.
+func (a *alarm) ownOfServer(c *config.Config) watch.Own {
+	runs := map[string]string{}
+	for _, s := range config.Secrets(c) {
+		if s.Variable != "" && s.Fingerprint != "" {
+			runs[s.Variable] = s.Fingerprint
+		}
+	}
+	return func(ctx context.Context) makegood.PeerBeat {
+		b := a.own(ctx)
+		b.Secrets = runs
+		open, err := a.o.store.Incidents(ctx, store.IncidentFilter{Open: true, Limit: makegood.AilsMax})
+		if err != nil {
+			b.Ill = "its database cannot be read"
+			return b
+		}
+		for _, i := range open {
+			if b.Ails == nil {
+				b.Ails = map[string]time.Time{}
+			}
+			if i.Muted == "" {
+				b.Ails[i.Key] = i.StartedAt
+			}
+		}
+		return b
+	}
+}
+
 // named makes a monitor of a check in the table, unless it is switched off.
 func (a *alarm) named(code, subject string, p probe.Prober, local bool) []monitor.Monitor {
 	check, ok := inspect.Lookup(code, a.o.overrides)
@@ -298,7 +336,7 @@ func (a *App) openAlarm(ctx context.Context, c *config.Config, h *furniture, arr
 	}
 	var hearing *watch.Hearing
 	if !c.Watcher.Secret.Empty() {
-		hearing = &watch.Hearing{Secret: c.Watcher.Secret, Store: a.Store, Own: a.alarm.own, Now: o.Now, Host: a.alarm.machine.Host(), Silent: c.Watcher.Silent}
+		hearing = &watch.Hearing{Secret: c.Watcher.Secret, Store: a.Store, Own: a.alarm.ownOfServer(c), Now: o.Now, Host: a.alarm.machine.Host(), Silent: c.Watcher.Silent}
 	}
 	return a.incidents(c, hearing), a.alarm.runner.Replace(inspections(c, h, arrivals, a.alarm, hearing, o))
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"sync"
 	"time"
 
@@ -48,6 +49,8 @@ type Options struct {
 	// NoAlarm leaves out the looks, the timers and the telling, which write in the background: for tests that count commits.
 	// What a person does to an incident is written down all the same.
 	NoAlarm bool
+	// Lookup finds variables of the environment, for a watcher whose source of truth is there; os.LookupEnv when nil.
+	Lookup func(string) (string, bool)
 	// Notify is told that the program is ready, lives, and stops, in the words of sd_notify; nil is nobody.
 	Notify func(state string)
 }
@@ -166,6 +169,9 @@ func (o *Options) fill() {
 	}
 	if o.StopWithin == 0 {
 		o.StopWithin = makegood.ShutdownTimeout
+	}
+	if o.Lookup == nil {
+		o.Lookup = os.LookupEnv
 	}
 	if o.Notify == nil {
 		o.Notify = func(string) {}

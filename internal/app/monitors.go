@@ -11,6 +11,7 @@ import (
 
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/config"
+	"github.com/makegood/makegood/internal/heal"
 	"github.com/makegood/makegood/internal/inspect"
 	"github.com/makegood/makegood/internal/monitor"
 	"github.com/makegood/makegood/internal/outbound"
@@ -24,9 +25,10 @@ import (
 // MonitorCheck is the code of what operators write into a watcher's configuration; monitor/NAME is the key of its findings.
 const MonitorCheck = "monitor"
 
-// monitors is the table of what a watcher looks at: what is configured, the synthetic checkout, and the server's beats.
-func (w *Watcher) monitors(ctx context.Context, c *config.Watch, beating *watch.Beating) ([]monitor.Monitor, error) {
-	var all []monitor.Monitor
+// monitors is the table of what a watcher looks at: what healing needs, what is configured, the synthetic checkout, and the
+// server's beats.
+func (w *Watcher) monitors(ctx context.Context, c *config.Watch, beating *watch.Beating, targets []heal.Target) ([]monitor.Monitor, error) {
+	all := w.healing.monitors(targets)
 	if err := checkSmoke(c); err != nil {
 		return nil, err
 	}
@@ -91,7 +93,7 @@ func CheckWatch(c *config.Watch) error {
 			errs = append(errs, fmt.Errorf("checkout of %s: %w", k.Product, err))
 		}
 	}
-	errs = append(errs, checkSmoke(c))
+	errs = append(errs, checkSmoke(c), checkHealing(c))
 	_, networkErr := networkProbes(c.Network, time.Now)
 	_, channelsErr := newChannels(c.Channels, speakingOf(c, time.Now))
 	return errors.Join(append(errs, networkErr, channelsErr)...)

@@ -35,6 +35,9 @@ type Watcher struct {
 	load  func() (*config.Watch, error)
 	path  string
 	ends  <-chan struct{} // closed when the program stops
+	// lookup finds variables of the environment, for a source of truth that is kept there.
+	lookup  func(string) (string, bool)
+	healing *healing
 
 	mu        sync.Mutex
 	config    *config.Watch
@@ -54,7 +57,7 @@ type WatchPath struct {
 func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options) (_ *Watcher, err error) {
 	o.fill()
 	ends, end := context.WithCancel(context.Background())
-	w := &Watcher{App: newApp(c.Name, &o), config: c, load: file.Load, path: file.Path, ends: ends.Done()}
+	w := &Watcher{App: newApp(c.Name, &o), config: c, load: file.Load, path: file.Path, ends: ends.Done(), lookup: o.Lookup}
 	w.onClose("what is under way", func(context.Context) error { end(); return nil })
 	defer func() {
 		if err != nil {
@@ -72,12 +75,20 @@ func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options)
 	if file.Path != "" {
 		speaking.flags = "--watcher " + file.Path
 	}
-	if w.alarm, err = newAlarm(ctx, alarmOptions{store: w.Store, telling: c.Telling, speaking: speaking, network: network,
+	if w.alarm, err = newAlarm(ctx, alarmOptions{store: w.Store, telling: c.Telling, speaking: speaking, network: network, holds: w.holds,
 		random: o.Random, log: o.Log, metrics: w.Metrics}); err != nil {
 		return nil, err
 	}
 	w.beating = w.newBeating(c)
-	monitors, err := w.monitors(ctx, c, w.beating)
+	if w.healing, err = w.newHealing(ctx, o); err != nil {
+		return nil, err
+	}
+	targets, err := w.healing.targets(c)
+	if err != nil {
+		return nil, err
+	}
+	w.healing.healer.SetTargets(targets)
+	monitors, err := w.monitors(ctx, c, w.beating, targets)
 	if err != nil {
 		return nil, err
 	}
@@ -170,10 +181,13 @@ func (w *Watcher) incidents(c *config.Watch) *api.Incidents {
 		Refused: refusals(w.Metrics), TestChannel: func(ctx context.Context, channel string) (string, error) { return w.alarm.current().Test(ctx, channel) }}
 }
 
+// holds reports whether the incident of a key stays open because somebody is mending it.
+func (w *Watcher) holds(key string) bool { return w.healing != nil && w.healing.healer.Holds(key) }
+
 // Run watches until ctx ends.
 func (w *Watcher) Run(ctx context.Context) error {
 	w.App.alarm = w.alarm
-	w.App.background = append(w.App.background, w.followConfiguration)
+	w.App.background = append(w.App.background, w.followConfiguration, w.healing.healer.Run)
 	return w.App.serve(ctx)
 }
 
@@ -267,7 +281,11 @@ func firstLines(text string, n int) string {
 // take swaps everything, after everything was built: one that fails changes nothing.
 func (w *Watcher) take(ctx context.Context, c *config.Watch) error {
 	beating := w.newBeating(c)
-	monitors, err := w.monitors(ctx, c, beating)
+	targets, err := w.healing.targets(c)
+	if err != nil {
+		return err
+	}
+	monitors, err := w.monitors(ctx, c, beating, targets)
 	if err != nil {
 		return err
 	}
@@ -279,6 +297,7 @@ func (w *Watcher) take(ctx context.Context, c *config.Watch) error {
 		return err
 	}
 	w.alarm.retell(teller, c.Telling)
+	w.healing.healer.SetTargets(targets)
 	w.mu.Lock()
 	was := w.config
 	w.config, w.beating = c, beating
@@ -378,7 +397,7 @@ func (w *Watcher) leaveOutHeartbeats(ctx context.Context) error {
 		return nil
 	}
 	w.log.Warn("heartbeats are not judged in a single round: nobody listens to them between two rounds", "heartbeats", left-len(c.Monitors))
-	monitors, err := w.monitors(ctx, &c, w.peer())
+	monitors, err := w.monitors(ctx, &c, w.peer(), w.healing.healer.Targets())
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,13 @@ const (
 	SmokeFailed           = "smoke-failed"
 	ConfigurationRefused  = "configuration-refused"
 	Panic                 = "panic"
+	SecretDrift           = "secret-drift"      // a host lacks variables that it must have
+	SecretSource          = "secret-source"     // the source of truth is not believed
+	DeployCredential      = "deploy-credential" // what a host is mended with would not do
+	HealRefused           = "heal-refused"
+	HealFailed            = "heal-failed"
+	Healed                = "healed"
+	DrillFailed           = "drill-failed"
 )
 
 // The codes of our own looks that others may depend on.
@@ -32,6 +39,7 @@ const (
 	DatabaseUnreachable      = "database-unreachable"
 	ProviderUnreachable      = "provider-unreachable"
 	MailUnreachable          = "mail-unreachable"
+	SecretsMissing           = "secrets-missing"
 )
 
 // row is one check of the table.
@@ -58,7 +66,7 @@ func rows() []row {
 			"Customers have paid and have not got what they paid for."), above: 5, unit: "minutes", local: true, subjects: ordersOwed},
 		{Check: check(DatabaseUnreachable, makegood.P0, 10*time.Second, 2, 2, "The database does not answer",
 			"Payments cannot be taken in; the providers will repeat them, and nobody gets anything until then."), local: true, subjects: database},
-		{Check: check("secrets-missing", makegood.P0, time.Minute, 2, 1, "A secret is missing or broken",
+		{Check: check(SecretsMissing, makegood.P0, time.Minute, 2, 1, "A secret is missing or broken",
 			"The next start would refuse to run, or payments would not be believed."), local: true, subjects: secretsMissing},
 
 		{Check: check("webhook-silence", makegood.P1, time.Minute, 2, 1, "A provider has become silent",
@@ -133,6 +141,20 @@ func rows() []row {
 			"Something of the shop does not work as it did before the deploy.")},
 		{Check: check(ConfigurationRefused, makegood.P2, time.Minute, 1, 1, "A changed configuration was refused",
 			"Nothing: the one of before goes on. What was to be changed is not changed.")},
+		{Check: check(SecretDrift, makegood.P1, 20*time.Second, 2, 2, "Variables are missing on the host",
+			"Nothing yet; the next deploy or start would run without them, and customers would wait.")},
+		{Check: check(SecretSource, makegood.P1, time.Minute, 2, 1, "The source of truth of the secrets is not believed",
+			"Nothing yet; but a secret that is lost now could not be put back.")},
+		{Check: check(DeployCredential, makegood.P1, 10*time.Minute, 2, 1, "A host could not be mended with the credential that there is",
+			"Nothing yet; but a secret that is lost now could not be put back by itself.")},
+		{Check: check(HealRefused, makegood.P0, time.Minute, 1, 1, "It should be mended and cannot be",
+			"Customers wait until a person does what the incident says.")},
+		{Check: check(HealFailed, makegood.P0, time.Minute, 1, 1, "An attempt at mending it did not help",
+			"Customers wait until a person looks at it.")},
+		{Check: check(Healed, makegood.P2, time.Minute, 1, 1, "It was mended by itself; the cause is still there",
+			"Nothing now; what broke it will break it again.")},
+		{Check: check(DrillFailed, makegood.P1, time.Minute, 1, 1, "A drill failed",
+			"Nothing yet; but what it tries out may not work when it is needed.")},
 		{Check: check(Panic, makegood.P1, time.Minute, 1, 1, "The program met what must never be",
 			"One request or job failed; nothing was half written.")},
 	}
