@@ -149,6 +149,54 @@ func TestSignatureOfAnotherFile(t *testing.T) {
 	checkBroken(t, source, []byte(second[0]+"\n"+first[1]+"\n"+second[2]), "with the signature of the file before")
 }
 
+// What was sealed is compared with what was meant before it is written.
+func TestSealProvesWhatItSealed(t *testing.T) {
+	t.Parallel()
+	s, _ := sealing(t, true)
+	k, err := s.keys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	meant := Truth{Values: two[0], Serial: 1, SealedAt: noon, Mode: secret.Live}
+	for name, change := range map[string]func(*Truth){
+		"values": func(t *Truth) { t.Values = two[1] },
+		"more":   func(t *Truth) { t.Values = map[string]secret.Value{"STRIPE_KEY": two[0]["STRIPE_KEY"], "B": secret.New("b")} },
+		"serial": func(t *Truth) { t.Serial = 2 },
+		"date":   func(t *Truth) { t.SealedAt = noon.Add(time.Second) },
+		"mode":   func(t *Truth) { t.Mode = secret.Test },
+	} {
+		other := meant
+		change(&other)
+		sealed, err := k.enclose(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r *Refusal
+		if err := s.prove(k, sealed, meant); !errors.As(err, &r) || r.Reason != Unwritable {
+			t.Errorf("prove of a file with other %s = %v, want a refusal as %s", name, err, Unwritable)
+		}
+	}
+}
+
+// A file is looked at before it is opened, because opening may do something, and after, because it may be another one by then.
+func TestReadWholeLooksTwice(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	look := func(path string) func() (os.FileInfo, error) { return func() (os.FileInfo, error) { return os.Stat(path) } }
+	opened := false
+	_, err := readWhole(place{look("/dev/null"), func() (*os.File, error) { opened = true; return os.Open(file) }}, 10, 0)
+	if !errors.Is(err, errNotRegular) || opened {
+		t.Errorf("readWhole of a device = %v (opened: %v), want %v before it is opened", err, opened, errNotRegular)
+	}
+	_, err = readWhole(place{look(file), func() (*os.File, error) { return os.Open("/dev/null") }}, 10, 0)
+	if !errors.Is(err, errNotRegular) {
+		t.Errorf("readWhole of what became a device = %v, want %v", err, errNotRegular)
+	}
+}
+
 // brokenDisk fails at one step: once, or at that step and ever after, as when the power goes.
 type brokenDisk struct {
 	realDisk

@@ -130,6 +130,7 @@ func TestSetInDirectoryRefuses(t *testing.T) {
 		{"an empty value", secretsDirectory(t), "STRIPE_KEY", "", vault.Incomplete},
 		{"a way out", secretsDirectory(t), "../STRIPE_KEY", stripeLive, vault.Unspeakable},
 		{"a hidden name", secretsDirectory(t), ".stripe", stripeLive, vault.Unspeakable},
+		{"a name too long", secretsDirectory(t), strings.Repeat("A", 129), stripeLive, vault.Unspeakable},
 		{"no name", secretsDirectory(t), "", stripeLive, vault.Unspeakable},
 		{"an exposed directory", exposed, "STRIPE_KEY", stripeLive, vault.Exposed},
 		{"a full directory", full, "STRIPE_KEY", stripeLive, vault.Unwritable},

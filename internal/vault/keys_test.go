@@ -44,6 +44,10 @@ func TestKeysAreRefused(t *testing.T) {
 		_, err := vault.VerifyKeyOf(secret.New(key))
 		checkRefusal(t, vault.Truth{}, err, vault.Unsigned, "signing key")
 	}
+	_, err := vault.VerifyKeyOf(secret.New(k.VerifyKey))
+	checkRefusal(t, vault.Truth{}, err, vault.Unsigned, "is a verification key of Makegood")
+	_, err = vault.RecipientOf(secret.New(k.Recipient))
+	checkRefusal(t, vault.Truth{}, err, vault.Unreadable, "is an age recipient")
 	identity := k.Identity.Reveal()
 	swapped := identity[:72] + string(identity[73]) + string(identity[72])
 	if swapped == identity {
