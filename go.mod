@@ -22,9 +22,8 @@ require (
 	modernc.org/sqlite v1.60.0
 )
 
-require filippo.io/hpke v0.4.0 // indirect
-
 require (
+	filippo.io/hpke v0.4.0 // indirect
 	github.com/dustin/go-humanize v1.0.1 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect

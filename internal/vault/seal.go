@@ -99,9 +99,7 @@ func (s Sealing) keys() (sealingKeys, error) {
 		if err != nil {
 			return sealingKeys{}, refuse(Unwritable, "", "The recipient number %d is not one: expected is age1 and 58 characters, as makegood secrets keygen prints it.", i+1)
 		}
-		if r.String() != identity.Recipient().String() {
-			k.recipients = append(k.recipients, r)
-		}
+		k.recipients = append(k.recipients, r)
 	}
 	if s.SigningKey.Empty() && s.AllowUnsigned {
 		return k, nil
