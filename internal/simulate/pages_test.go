@@ -250,7 +250,11 @@ func TestPagesOvertakenDoesNotLive(t *testing.T) {
 		slow := c.Deploy("slow")
 		c.SetFaults(PagesFaults{})
 		fast := c.Deploy("fast")
-		time.Sleep(3 * time.Minute)
+		time.Sleep(time.Minute)
+		if got := c.deployment(t, slow).Stage; got.Status != "active" {
+			t.Errorf("the slow one after a minute: %+v, want it under way", got)
+		}
+		time.Sleep(2 * time.Minute)
 		if running, _ := c.Running(); running.ID != fast || c.deployment(t, slow).Stage.Status != "success" {
 			t.Errorf("live = %+v, want the newer one", running)
 		}

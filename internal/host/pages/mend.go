@@ -132,8 +132,8 @@ func (t *Target) Adopt(ctx context.Context, s host.Survey, _ string) (string, er
 	return since[i].ID, nil
 }
 
-// since lists the production deployments that began after the survey, newest first. Cloudflare's order tells, and no clock; only when the newest
-// one of then was deleted, its clock is compared with ours.
+// since lists the production deployments that began after the survey, newest first. Cloudflare's order tells, and no clock; only
+// when the newest one of then was deleted, its clock is compared with ours.
 func (t *Target) since(ctx context.Context, s host.Survey) ([]deployment, error) {
 	isNewest := func(d deployment) bool { return d.ID == s.Newest }
 	all, err := t.list(ctx, func(all []deployment) bool { return slices.ContainsFunc(all, isNewest) })

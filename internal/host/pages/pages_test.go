@@ -301,6 +301,67 @@ func TestCheckAsksTheRightCall(t *testing.T) {
 	}
 }
 
+// What a verify call may say besides what the pretend Cloudflare does.
+func TestCheckReadsTheVerification(t *testing.T) {
+	t.Parallel()
+	const unknown = `{"success":false,"errors":[{"code":1000,"message":"Invalid API Token"}]}`
+	state := func(s string) string { return `{"success":true,"errors":[],"result":` + s + `}` }
+	for _, tt := range []struct {
+		name, user, account string
+		status              int // of the account's call
+		want                host.Fault
+	}{
+		{"unknown to both", unknown, unknown, 401, host.Revoked},
+		{"unknown to one, refused by the other", unknown, `{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}`, 403, host.Revoked},
+		{"unknown to one, the other has another account", unknown, `{"success":false,"errors":[{"code":7003,"message":"no"}]}`, 404, host.Revoked},
+		{"unknown to one, the other is down", unknown, `<html>`, 502, host.PlatformDown},
+		{"past its end and still active", unknown, state(`{"status":"active","expires_on":"2026-08-03T11:58:00Z"}`), 200, host.Expired},
+		{"at its end, as far as clocks tell", unknown, state(`{"status":"active","expires_on":"2026-08-03T11:59:30Z"}`), 200, ""},
+		{"at its beginning, as far as clocks tell", unknown, state(`{"status":"active","not_before":"2026-08-03T12:00:30Z"}`), 200, ""},
+		{"before its beginning", unknown, state(`{"status":"active","not_before":"2026-08-03T12:02:00Z"}`), 200, host.NotYet},
+		{"expired without a day", unknown, state(`{"status":"expired"}`), 200, host.Expired},
+		{"success without success", unknown, `{"success":false,"errors":[],"result":{"status":"active"}}`, 200, host.PlatformDown},
+		{"a word nobody knows", unknown, state(`{"status":"suspended"}`), 200, host.Revoked},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case strings.HasPrefix(r.URL.Path, "/user/"):
+					w.WriteHeader(http.StatusUnauthorized)
+					_, _ = w.Write([]byte(tt.user))
+				case strings.HasSuffix(r.URL.Path, "/verify"):
+					w.WriteHeader(tt.status)
+					_, _ = w.Write([]byte(tt.account))
+				default:
+					_, _ = w.Write([]byte(state(`{}`)))
+				}
+			}))
+			t.Cleanup(server.Close)
+			p := newPlace(t, simulate.PagesOptions{}, func(o *pages.Options) {
+				o.APIBase, o.Token = server.URL, secret.New(oldKey)
+				o.Now = func() time.Time { return time.Date(2026, 8, 3, 12, 0, 0, 0, time.UTC) }
+			})
+			if err := p.Check(t.Context()); host.FaultOf(err) != tt.want || (err == nil) != (tt.want == "") {
+				t.Errorf("Check = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// A deployment that hangs in the list for ever does not keep us from mending.
+func TestSurveyIsNotBusyForEver(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, simulate.PagesOptions{}, func(o *pages.Options) {
+		o.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+	})
+	p.SetFaults(simulate.PagesFaults{BuildTakes: 24 * time.Hour})
+	p.Deploy("two")
+	if s := p.survey(t); s.Busy != "" {
+		t.Errorf("Busy = %q, want none", s.Busy)
+	}
+}
+
 func TestCheckLooksFirst(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, simulate.PagesOptions{}, func(o *pages.Options) {
@@ -332,7 +393,7 @@ func TestDiagnosesAnswers(t *testing.T) {
 		{"no code", 403, `{}`, host.PermissionMissing},
 		{"a page in the place of JSON", 401, `<html>`, host.PermissionMissing},
 		{"not found without a code", 404, `nothing`, host.PlaceMissing},
-		{"success without success", 200, `{"success":false,"errors":[]}`, host.PlatformDown},
+		{"success without success", 200, `{"success":false,"errors":[],"result":{}}`, host.PlatformDown},
 		{"success without JSON", 200, `<html>`, host.PlatformDown},
 		{"success without result", 200, `{"success":true}`, host.PlatformDown},
 		{"gateway", 502, `<html>`, host.PlatformDown},
@@ -489,6 +550,10 @@ func TestSurveyOfWhatWasNeverDeployed(t *testing.T) {
 	if s.Good != "" || s.Live != "" || s.Down == "" {
 		t.Errorf("survey = %+v, want nothing good, and why", s)
 	}
+	const project = "GET /accounts/" + simulate.PagesAccount + "/pages/projects/shop"
+	if got := p.seen.take(); !slices.Equal(got, []string{project, project + "/deployments?env=production&page=1&per_page=25"}) {
+		t.Errorf("asked %v, want the project and one page of production", got)
+	}
 	if _, err := p.Start(t.Context(), s, "a1"); host.FaultOf(err) != host.NotStarted {
 		t.Errorf("Start = %v, want %s", err, host.NotStarted)
 	}
@@ -511,13 +576,14 @@ func TestSurveyReadsOn(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		failed := `{"id":"f","environment":"production","latest_stage":{"name":"build","status":"failure"}}`
+		skipped := `{"id":"skipped","environment":"production","is_skipped":true,"latest_stage":{"name":"deploy","status":"success"}}`
 		result := `{"canonical_deployment":` + failed + `}`
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/deployments") && r.URL.Query().Get("page") == "1":
 			result = `[` + strings.Repeat(failed+",", 24) + failed + `]`
 		case strings.HasSuffix(r.URL.Path, "/deployments"):
-			result = `[{"id":"preview","environment":"preview","latest_stage":{"name":"deploy","status":"success"}},` +
-				`{"id":"good","environment":"production","latest_stage":{"name":"deploy","status":"success"}}]`
+			result = `[{"id":"preview","environment":"preview","latest_stage":{"name":"deploy","status":"success"}},` + skipped +
+				`,{"id":"good","environment":"production","latest_stage":{"name":"deploy","status":"success"}}]`
 		}
 		_, _ = fmt.Fprintf(w, `{"success":true,"errors":[],"result":%s}`, result)
 	}))

@@ -69,8 +69,8 @@ type project struct {
 	} `json:"deployment_configs"`
 }
 
-// live is what production points to. Cloudflare calls the canonical deployment the most recent one of production; in case it counts one that
-// failed, only one that ran is believed.
+// live is what production points to. Cloudflare calls the canonical deployment the most recent one of production; in case it counts
+// one that failed, only one that ran is believed.
 func (p project) live() (deployment, bool) {
 	d := p.Canonical
 	if d == nil || d.Environment == "preview" || !d.hasRun() || !idText.MatchString(d.ID) {
