@@ -41,7 +41,7 @@ var floors = [][]string{
 
 // onlyForTests are packages that no program imports.
 var onlyForTests = []string{"internal/store/storetest", "internal/provider/providertest", "internal/notify/notifytest",
-	"internal/harness", "bench"}
+	"internal/host/hosttest", "internal/harness", "bench"}
 
 // keepers say who alone may import something, and why.
 var keepers = []struct {

@@ -57,4 +57,16 @@ const (
 	alertLogMax = 100_000
 	// alertRetryAfter is how long such a service asks to wait when it is told to answer 429.
 	alertRetryAfter = 3 * time.Second
+
+	// pagesBuildDefault is how long a deployment of a small project takes at Cloudflare Pages.
+	pagesBuildDefault = 45 * time.Second
+	// pagesPageMax is the most deployments that Cloudflare lists in one answer; more is refused with 8000024.
+	pagesPageMax = 25
+	// pagesLogMax bounds the log of writes.
+	pagesLogMax = 10_000
+	// pagesDepthMax bounds the nesting of a body whose shape is kept.
+	pagesDepthMax = 20
+	// pagesRetryAfter is how long a pretend Cloudflare asks to wait unless it is told otherwise. The real one limits to 1,200
+	// calls in five minutes.
+	pagesRetryAfter = 5 * time.Second
 )
