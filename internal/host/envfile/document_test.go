@@ -211,7 +211,7 @@ func FuzzSet(f *testing.F) {
 func others(d document, names map[string]string) []string {
 	var lines []string
 	for _, e := range d {
-		content, _ := cutEnding(e.text)
+		content := strings.TrimRight(e.text, "\r\n")
 		if _, ok := names[e.name]; !ok && content != "" {
 			lines = append(lines, content)
 		}
