@@ -122,11 +122,12 @@ func (c Command) Run(ctx context.Context) error {
 	return &Exit{Code: exitCode(cmd.ProcessState)}
 }
 
-// Asks runs a command that tells by its exit code whether something is so. An error is that it could not tell.
+// Asks runs a command that tells by its exit code whether something is so. An error is that it could not tell: it took too
+// long, or ended with 126 and above, which is what shells say of what they cannot run, and ssh of a host it cannot reach.
 func (c Command) Asks(ctx context.Context) (yes bool, err error) {
 	err = c.Run(ctx)
 	var exit *Exit
-	if errors.As(err, &exit) && !exit.TimedOut {
+	if errors.As(err, &exit) && !exit.TimedOut && exit.Code < 126 {
 		return false, nil
 	}
 	return err == nil, err

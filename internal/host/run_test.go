@@ -146,6 +146,7 @@ func TestCommandAsks(t *testing.T) {
 	}{
 		{"yes", shell("exit 0"), true, false},
 		{"no", shell("exit 3"), false, false},
+		{"no ssh", shell("exit 255"), false, true},
 		{"cannot tell", []string{"/nowhere/status"}, false, true},
 		{"does not answer", shell("sleep 60"), false, true},
 	} {
