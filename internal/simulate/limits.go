@@ -57,4 +57,12 @@ const (
 	alertLogMax = 100_000
 	// alertRetryAfter is how long such a service asks to wait when it is told to answer 429.
 	alertRetryAfter = 3 * time.Second
+	// boxGrace is how long a program in a box has to end before it is killed, as platforms give it.
+	boxGrace = 5 * time.Second
+	// boxMoment is how long a program must live after a restart to count as started: one that refuses to start ends sooner.
+	boxMoment = 300 * time.Millisecond
+	// boxDrain is how long the output of a program that has ended is read on.
+	boxDrain = time.Second
+	// boxCallLimit is above boxGrace and boxMoment together, with time for a busy machine.
+	boxCallLimit = 20 * time.Second
 )

@@ -22,6 +22,7 @@ type operations struct {
 	syncFolder func(path string) error
 	remove     func(path string) error
 	access     func(path string, mode uint32) error // asks and changes nothing
+	user       func() (uid int, groups []int)
 }
 
 // ownMode is of what we make: the file itself when there was none, the sidecars, and every file while it is being written.
@@ -49,6 +50,10 @@ var disk = operations{
 	},
 	remove: os.Remove,
 	access: syscall.Access,
+	user: func() (uid int, groups []int) {
+		groups, _ = os.Getgroups() // without them there is our own
+		return os.Geteuid(), append(groups, os.Getegid())
+	},
 }
 
 // identity is whose a file is and who may read it.

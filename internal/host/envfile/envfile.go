@@ -19,6 +19,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -177,7 +178,7 @@ func (t *Target) Check(ctx context.Context) error {
 			return t.trouble(err, p)
 		}
 	}
-	if euid := os.Geteuid(); p.exists && euid != 0 && p.id.uid != euid {
+	if p.exists && !t.canKeep(p.id) {
 		return t.trouble(errOwner, p)
 	}
 	if _, _, err := t.read(p); err != nil {
@@ -190,6 +191,13 @@ func (t *Target) Check(ctx context.Context) error {
 		return t.status().Check()
 	}
 	return ctx.Err()
+}
+
+// canKeep reports whether this user may give a new file to the owner and group of the old one: root may, and everybody else only
+// to himself and the groups that he is in.
+func (t *Target) canKeep(id identity) bool {
+	uid, groups := t.disk.user()
+	return uid == 0 || id.uid == uid && slices.Contains(groups, id.gid)
 }
 
 // trouble says in words what the disk refuses.

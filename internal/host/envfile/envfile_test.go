@@ -61,6 +61,17 @@ func (s *shop) write(name, text string, mode os.FileMode) {
 	}
 }
 
+// id gives the file to somebody; only root can.
+func (s *shop) id(uid, gid int) {
+	s.t.Helper()
+	if os.Geteuid() != 0 {
+		s.t.Skip("only root can give files away")
+	}
+	if err := os.Chown(s.path, uid, gid); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 func (s *shop) file(name string) string {
 	s.t.Helper()
 	content, err := os.ReadFile(filepath.Join(s.dir, name))
@@ -178,6 +189,13 @@ func TestRevertKeepsToItsSurvey(t *testing.T) {
 	}
 	if got := s.file("shop.env"); got != mended {
 		t.Errorf("the file is %q, want it untouched", got)
+	}
+	// A third one, after the run of the first, writes another value and goes back to what the first has written.
+	if err := errors.Join(s.Write(t.Context(), mend(newSecret+"_of_next_year")), s.Revert(t.Context(), second)); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.file("shop.env"); got != mended {
+		t.Errorf("the file is %q, want what the first attempt has written", got)
 	}
 	s.write("shop.env", "OTHER=1\n", 0o640)
 	if err := s.Revert(t.Context(), first); !errors.Is(err, makegood.Conflict) || s.file("shop.env") != "OTHER=1\n" {
@@ -664,6 +682,17 @@ func TestCheck(t *testing.T) {
 		{"a folder that may not be written", "", denied(3, syscall.EACCES), host.PermissionMissing, "with mode 0640"},
 		{"a disk that is read-only", "", denied(3, syscall.EROFS), host.PermissionMissing, "the folder /"},
 		{"a file that may not be read", "", denied(4, syscall.EACCES), host.PermissionMissing, "this program runs as "},
+		{"a file of somebody else", "", func(s *shop) {
+			s.disk.user = func() (int, []int) { return os.Geteuid() + 1, []int{os.Getegid()} }
+		}, host.PermissionMissing, "give the file its owner"},
+		{"a file of a group of others", "", func(s *shop) {
+			s.id(12345, 54321)
+			s.disk.user = func() (int, []int) { return 12345, []int{12345} }
+		}, host.PermissionMissing, "give the file its owner"},
+		{"a file of one of our groups", "", func(s *shop) {
+			s.id(12345, 54321)
+			s.disk.user = func() (int, []int) { return 12345, []int{12345, 54321} }
+		}, "", ""},
 		{"no command", "", func(s *shop) { s.o.Command = []string{"/nowhere/restart"} }, host.NotStarted, `"/nowhere/restart"`},
 		{"no status command", "", func(s *shop) { s.o.Status = []string{"/nowhere/status"} }, host.NotStarted, `"/nowhere/status"`},
 	} {
