@@ -61,7 +61,11 @@ func newTruth(l config.SecretList, needs []vault.Need, lookup func(string) (stri
 	case "directory":
 		return vault.Directory{Path: l.Source.Path}
 	case "environment":
-		return vault.Environment{Needs: needs, Prefix: l.Source.Prefix, Lookup: lookup}
+		var names []string
+		for _, n := range needs {
+			names = append(names, n.Name)
+		}
+		return vault.Environment{Names: names, Prefix: l.Source.Prefix, Lookup: lookup}
 	}
 	return nil
 }

@@ -69,4 +69,12 @@ const (
 	// pagesRetryAfter is how long a pretend Cloudflare asks to wait unless it is told otherwise. The real one limits to 1,200
 	// calls in five minutes.
 	pagesRetryAfter = 5 * time.Second
+	// boxGrace is how long a program in a box has to end before it is killed, as platforms give it.
+	boxGrace = 5 * time.Second
+	// boxMoment is how long a program must live after a restart to count as started: one that refuses to start ends sooner.
+	boxMoment = 300 * time.Millisecond
+	// boxDrain is how long the output of a program that has ended is read on.
+	boxDrain = time.Second
+	// boxCallLimit is above boxGrace and boxMoment together, with time for a busy machine.
+	boxCallLimit = 20 * time.Second
 )

@@ -112,9 +112,9 @@ func doubt(err error) error {
 // unsendable is what keeps a token from standing in a header at all. The looks say it better; this is for when there are none.
 func (t *Target) unsendable() *host.Diagnosis {
 	switch {
-	case t.token.Empty():
+	case t.token().Empty():
 		return t.tokenFault(host.Missing, "There is no Cloudflare token: make one, and put it where the configuration points to.", nil)
-	case !headerText.MatchString(t.token.Reveal()):
+	case !headerText.MatchString(t.token().Reveal()):
 		return t.tokenFault(host.Broken, "The Cloudflare token has a blank, a line break or another character in it that no token has: copy it again.", nil)
 	}
 	return nil
@@ -137,7 +137,7 @@ func (t *Target) request(ctx context.Context, method, path string, body any) *ht
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("Authorization", "Bearer "+t.token.Reveal())
+	req.Header.Set("Authorization", "Bearer "+t.token().Reveal())
 	return req
 }
 
@@ -196,7 +196,7 @@ func platformDown(sentence string, err error) *host.Diagnosis {
 }
 
 func (t *Target) tokenFault(fault host.Fault, sentence string, err error) *host.Diagnosis {
-	return &host.Diagnosis{Fault: fault, Sentence: sentence, Page: t.page, Err: err}
+	return &host.Diagnosis{Fault: fault, Sentence: sentence, Page: t.tokenPage(), Err: err}
 }
 
 // diagnose says what a refusal means. Codes decide. 9109 alone has several meanings that only its message tells apart: no token from this

@@ -13,7 +13,7 @@ import (
 // may write: Cloudflare has no dry run, and its verify call does not tell permissions.
 func (t *Target) Check(ctx context.Context) error {
 	if t.look != nil {
-		if d := t.look(t.token); d != nil {
+		if d := t.look(t.token()); d != nil {
 			return d
 		}
 	}

@@ -24,11 +24,13 @@ import (
 
 // Options describe a project.
 type Options struct {
-	Account string       // the account's identifier, 32 hexadecimal digits
-	Project string       // the project's name
-	Token   secret.Value // of a user or of the account, with the permission Cloudflare Pages, Edit
-	APIBase string       // https://api.cloudflare.com/client/v4 by default
-	Page    string       // where the token is mended; the token's own page at the dashboard by default
+	Account string // the account's identifier, 32 hexadecimal digits
+	Project string // the project's name
+	// Token is of a user or of the account, with the permission Cloudflare Pages, Edit. It is asked for each time, so that one
+	// that was mended needs no restart.
+	Token   func() secret.Value
+	APIBase string // https://api.cloudflare.com/client/v4 by default
+	Page    string // where the token is mended; the token's own page at the dashboard by default
 	HTTP    *outbound.Client
 	Now     func() time.Time
 	// Look says what is wrong with a token by looking at it; nil does not look.
@@ -39,7 +41,7 @@ type Options struct {
 type Target struct {
 	account, project string
 	base, page       string
-	token            secret.Value
+	token            func() secret.Value
 	http             *outbound.Client
 	now              func() time.Time
 	look             func(secret.Value) *host.Diagnosis
@@ -76,24 +78,26 @@ func New(o Options) (*Target, error) {
 	case !isPlainURL(base):
 		return nil, makegood.Errorf(makegood.Invalid, "The address of Cloudflare's API is not a plain http or https address.")
 	}
-	t := &Target{account: o.Account, project: o.Project, base: base, token: o.Token, http: o.HTTP, now: o.Now, look: o.Look}
-	t.page = cmp.Or(o.Page, t.tokenPage())
+	t := &Target{account: o.Account, project: o.Project, base: base, token: o.Token, page: o.Page, http: o.HTTP, now: o.Now, look: o.Look}
 	return t, nil
 }
 
 // Kind is cloudflare_pages.
 func (t *Target) Kind() string { return "cloudflare_pages" }
 
-// tokenPage is where a token of its kind is kept. An old one of 40 characters does not say whose it is; most are a user's.
+// tokenPage is where the token is mended: where the options say, or where a token of its kind is kept. An old one of 40 characters does not say whose it is; most are a user's.
 func (t *Target) tokenPage() string {
+	if t.page != "" {
+		return t.page
+	}
 	if t.isOfAccount() {
 		return "https://dash.cloudflare.com/" + t.account + "/api-tokens"
 	}
 	return "https://dash.cloudflare.com/profile/api-tokens"
 }
 
-func (t *Target) isOfAccount() bool { return strings.HasPrefix(t.token.Reveal(), "cfat_") }
-func (t *Target) isOfUser() bool    { return strings.HasPrefix(t.token.Reveal(), "cfut_") }
+func (t *Target) isOfAccount() bool { return strings.HasPrefix(t.token().Reveal(), "cfat_") }
+func (t *Target) isOfUser() bool    { return strings.HasPrefix(t.token().Reveal(), "cfut_") }
 
 func isPlainURL(s string) bool {
 	u, err := url.Parse(s)

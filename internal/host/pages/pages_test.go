@@ -81,7 +81,7 @@ func newPlace(t *testing.T, o simulate.PagesOptions, change ...func(*pages.Optio
 	}
 	client := outbound.New(outbound.Options{AllowPrivate: true, NeverRest: true, Timeout: 5 * time.Second})
 	t.Cleanup(client.CloseIdle)
-	options := pages.Options{Account: simulate.PagesAccount, Project: "shop", Token: secret.New(token), APIBase: server.URL, HTTP: client, Now: time.Now}
+	options := pages.Options{Account: simulate.PagesAccount, Project: "shop", Token: held(secret.New(token)), APIBase: server.URL, HTTP: client, Now: time.Now}
 	for _, c := range change {
 		c(&options)
 	}
@@ -145,7 +145,7 @@ func (p place) quiet(t *testing.T, things ...any) {
 				said += fmt.Sprintf(" %v %+v", err, err)
 			}
 		}
-		for _, value := range append(slices.Collect(maps.Values(present)), p.options.Token.Reveal()) {
+		for _, value := range append(slices.Collect(maps.Values(present)), p.options.Token().Reveal()) {
 			if value != "" && strings.Contains(said, value) {
 				t.Errorf("%T shows a secret of %d bytes", thing, len(value))
 			}
@@ -221,9 +221,9 @@ func TestFaults(t *testing.T) {
 			"https://dash.cloudflare.com/" + simulate.PagesAccount + "/workers-and-pages", ""},
 		{"global key", state("", "144c9defac04969c7bfad8efaa8ea1940abcd"), nil, host.Broken, userPage, "cannot read the token"},
 		{"new global key", state("", "cfk_simulatedsimulatedsimulatedsimulated00000003"), nil, host.Broken, userPage, "cannot read the token"},
-		{"cut", simulate.PagesOptions{}, func(o *pages.Options) { o.Token = secret.New(simulate.PagesKey[:30]) }, host.Broken, userPage, "cannot read the token"},
-		{"with a line break", simulate.PagesOptions{}, func(o *pages.Options) { o.Token = secret.New(simulate.PagesKey + "\n") }, host.Broken, userPage, "line break"},
-		{"none", simulate.PagesOptions{}, func(o *pages.Options) { o.Token = secret.Value{} }, host.Missing, userPage, "no Cloudflare token"},
+		{"cut", simulate.PagesOptions{}, func(o *pages.Options) { o.Token = held(secret.New(simulate.PagesKey[:30])) }, host.Broken, userPage, "cannot read the token"},
+		{"with a line break", simulate.PagesOptions{}, func(o *pages.Options) { o.Token = held(secret.New(simulate.PagesKey + "\n")) }, host.Broken, userPage, "line break"},
+		{"none", simulate.PagesOptions{}, func(o *pages.Options) { o.Token = held(secret.Value{}) }, host.Missing, userPage, "no Cloudflare token"},
 		{"page of one's own", state(simulate.PagesTokenDeleted, simulate.PagesKey), func(o *pages.Options) { o.Page = "https://wiki.example.com/token" },
 			host.Revoked, "https://wiki.example.com/token", ""},
 	} {
@@ -339,7 +339,7 @@ func TestCheckReadsTheVerification(t *testing.T) {
 			}))
 			t.Cleanup(server.Close)
 			p := newPlace(t, simulate.PagesOptions{}, func(o *pages.Options) {
-				o.APIBase, o.Token = server.URL, secret.New(oldKey)
+				o.APIBase, o.Token = server.URL, held(secret.New(oldKey))
 				o.Now = func() time.Time { return time.Date(2026, 8, 3, 12, 0, 0, 0, time.UTC) }
 			})
 			if err := p.Check(t.Context()); host.FaultOf(err) != tt.want || (err == nil) != (tt.want == "") {
@@ -865,3 +865,5 @@ func TestBreakIsTheOnlyOneThatDeletes(t *testing.T) {
 		t.Errorf("writes = %+v, want the name deleted and the live one retried", writes)
 	}
 }
+
+func held(v secret.Value) func() secret.Value { return func() secret.Value { return v } }
