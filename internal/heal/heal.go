@@ -142,13 +142,21 @@ const (
 	actTimeout = 90 * time.Second
 	// lease is after how long without a word whoever has an attempt is taken for dead; it is renewed three times as often.
 	lease = 15 * time.Second
-	// pollEvery is how often a run is asked how far it is, and the brake is looked at.
+	// pollEvery is how often a run is asked how far it is, and brakeEvery how often the brake is looked at: whoever puts it on is
+	// obeyed within a second. No change is made on a look at it that is older.
 	pollEvery  = time.Second
 	brakeEvery = 500 * time.Millisecond
 	// resumeWithin is how old an attempt may be that somebody died over and that is gone on with. After it the world is another.
 	resumeWithin = 15 * time.Minute
 	// adoptTries is how often a run is looked for whose name was lost, pollEvery apart.
 	adoptTries = 10
+	// changeTries is how often a change is tried that the place did not take and that may be repeated without harm.
+	changeTries = 3
+	// askAgain is after how long a target is looked into again that was not mended: a place takes a few hundred questions in
+	// five minutes, and a look is three.
+	askAgain = 5 * time.Second
+	// serveBack is how far back those who waited are looked for when nobody knows since when it was broken.
+	serveBack = time.Hour
 	// serveWithin is for how long we stay with those who waited, serveEvery apart.
 	serveWithin = 2 * time.Minute
 	serveEvery  = time.Second

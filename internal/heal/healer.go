@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -22,15 +23,11 @@ type Healer struct {
 
 	mu      sync.Mutex
 	targets []Target
-	refused map[string]refusal // by target and trouble
-	raised  map[string]bool    // findings of our own that are open, by check and target
-	held    []string           // patterns of the findings that an attempt is under way for
-}
-
-// refusal is what was refused last.
-type refusal struct {
-	reason makegood.HealReason
-	at     time.Time
+	refused map[string]map[string]time.Time // when it was written down, by target and by trouble and reason
+	restsTo map[string]time.Time            // until when a target is not asked again, by the machine's own time
+	raised  map[string]bool                 // findings of our own that are open, by check and target
+	making  map[string]int                  // attempts in our hands, by target
+	running map[string]bool                 // targets of the attempts that run, as the ledger said last; nil before it was asked
 }
 
 // New makes a healer. raised are the healer's own findings that are open, as keys, from before this start.
@@ -44,18 +41,32 @@ func New(o Options, raised ...string) *Healer {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Healer{Options: o, refused: map[string]refusal{}, raised: map[string]bool{}}
+	h := &Healer{Options: o, refused: map[string]map[string]time.Time{}, restsTo: map[string]time.Time{}, raised: map[string]bool{}, making: map[string]int{}}
 	for _, key := range raised {
 		h.raised[key] = true
 	}
 	return h
 }
 
-// SetTargets changes what may be mended. An attempt that runs is not touched.
+// SetTargets changes what may be mended. An attempt that runs is not touched. What a target does not say of its pace is the
+// default, so that one without a patience is not taken for one that has none.
 func (h *Healer) SetTargets(all []Target) {
+	all = slices.Clone(all)
+	for k := range all {
+		t := &all[k]
+		t.Patience, t.StartWithin, t.Steady = orDefault(t.Patience, DefaultPatience), orDefault(t.StartWithin, DefaultStartWithin), orDefault(t.Steady, DefaultSteady)
+		t.VerifyEvery, t.VerifyWithin = orDefault(t.VerifyEvery, DefaultVerifyEvery), orDefault(t.VerifyWithin, DefaultVerifyWithin)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.targets = slices.Clone(all)
+	h.targets = all
+}
+
+func orDefault[N int | time.Duration](n, otherwise N) N {
+	if n <= 0 {
+		return otherwise
+	}
+	return n
 }
 
 // Targets lists what may be mended.
@@ -80,25 +91,52 @@ func (h *Healer) Target(name string) (Target, error) {
 	return Target{}, makegood.Errorf(makegood.NotFound, "There is no target %q; there are %s.", name, strings.Join(names, ", "))
 }
 
-// Holds reports whether the incident of a key has to stay open, because an attempt at it is under way: it is over when that is
-// verified, and not at the first green look.
+// Holds reports whether the incident of a key has to stay open, because an attempt at it is under way, whoever makes it: it is
+// over when that is verified, and not at the first green look. Until the ledger was asked for the first time after a start,
+// everything that a target may be the cause of is held: an attempt that somebody died over may be waiting for us.
 func (h *Healer) Holds(key string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.ContainsFunc(h.held, func(pattern string) bool { return makegood.MatchKey(pattern, key) })
+	return slices.ContainsFunc(h.targets, func(t Target) bool {
+		return (h.running == nil || h.running[t.Name] || h.making[t.Name] > 0) && t.concerns(key)
+	})
 }
 
-func (h *Healer) hold(patterns []string) {
+// standing asks the ledger, and remembers which targets attempts run at.
+func (h *Healer) standing(ctx context.Context) (makegood.HealStanding, error) {
+	standing, err := h.Ledger.HealStanding(ctx, h.Limits)
+	if err != nil {
+		return standing, err
+	}
+	running := map[string]bool{}
+	for _, a := range standing.Running {
+		running[a.Target] = true
+	}
+	h.mu.Lock()
+	h.running = running
+	h.mu.Unlock()
+	return standing, nil
+}
+
+// hold notes that an attempt at a target is in our hands, until release is called.
+func (h *Healer) hold(target string) (release func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.held = patterns
+	h.making[target]++
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.making[target]--
+		delete(h.running, target) // if it is in other hands now, the next look at the ledger says so
+	}
 }
 
 // Run mends what is to be mended until ctx ends. An attempt that is under way then is left as it is; the next start goes on
 // with it.
 func (h *Healer) Run(ctx context.Context) {
-	for pause(ctx, lookEvery) {
+	for ctx.Err() == nil {
 		h.Tick(ctx)
+		pause(ctx, lookEvery)
 	}
 }
 
@@ -112,8 +150,8 @@ func (h *Healer) Tick(ctx context.Context) {
 	}
 	h.settle(ctx, troubles)
 	for _, t := range h.Targets() {
-		if trouble, ok := h.due(t, troubles); ok && ctx.Err() == nil {
-			h.consider(ctx, t, trouble)
+		if trouble, ok := h.due(t, troubles); ok && ctx.Err() == nil && h.consider(ctx, t, trouble) {
+			return // an attempt takes minutes, so what was read before says nothing of the other targets any more
 		}
 	}
 }
@@ -136,9 +174,12 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // of lists the troubles that may come from a target.
 func of(t Target, troubles []Trouble) []Trouble {
-	return slices.DeleteFunc(slices.Clone(troubles), func(x Trouble) bool {
-		return !slices.ContainsFunc(t.When, func(pattern string) bool { return makegood.MatchKey(pattern, x.Key) })
-	})
+	return slices.DeleteFunc(slices.Clone(troubles), func(x Trouble) bool { return !t.concerns(x.Key) })
+}
+
+// concerns reports whether a finding may come from the target.
+func (t Target) concerns(key string) bool {
+	return slices.ContainsFunc(t.When, func(pattern string) bool { return makegood.MatchKey(pattern, key) })
 }
 
 // due returns the trouble for which a target is to be looked at: the one that has lasted longest, once it has lasted longer
@@ -165,23 +206,22 @@ const DriftCheck = "secret-drift"
 // isFelt reports whether people feel a trouble: every one but that the list of names is not complete.
 func isFelt(t Trouble) bool { return !makegood.MatchKey(DriftCheck+"/*", t.Key) }
 
-// settle ends our own findings about targets that have no trouble any more. That something was mended stays until a person
-// has found out why it was needed.
+// settle ends our own findings about targets that have no trouble any more and that nobody is mending. That something was mended
+// stays until a person has found out why it was needed.
 func (h *Healer) settle(ctx context.Context, troubles []Trouble) {
 	for _, t := range h.Targets() {
-		if len(of(t, troubles)) > 0 {
+		if len(of(t, troubles)) > 0 || h.isBusyAt(t.Name) {
 			continue
 		}
 		h.clear(ctx, HealRefused, t.Name, "there is nothing to be mended any more")
 		h.clear(ctx, HealFailed, t.Name, "it is well")
-		h.mu.Lock()
-		for key := range h.refused {
-			if strings.HasPrefix(key, t.Name+"\x00") {
-				delete(h.refused, key)
-			}
-		}
-		h.mu.Unlock()
 	}
+}
+
+func (h *Healer) isBusyAt(target string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.running[target] || h.making[target] > 0
 }
 
 func (h *Healer) raise(ctx context.Context, check, target, detail string) {
@@ -202,39 +242,62 @@ func (h *Healer) clear(ctx context.Context, check, target, why string) {
 	}
 }
 
-// consider decides about one trouble, and mends it if it may.
-func (h *Healer) consider(ctx context.Context, t Target, trouble Trouble) {
-	standing, err := h.Ledger.HealStanding(ctx, h.Limits)
+// consider decides about one trouble, and mends it if it may. It reports whether an attempt was made.
+func (h *Healer) consider(ctx context.Context, t Target, trouble Trouble) bool {
+	standing, err := h.standing(ctx)
 	if err != nil {
 		h.complain(ctx, "the ledger of attempts cannot be read, so nothing is healed", err)
-		return
+		return false
 	}
-	who := asking{actor: "system:heal", trouble: trouble}
+	who := asking{actor: healActor, trouble: trouble}
 	if no := standing.Admit(t.Name, h.Limits, h.Now()); no != nil {
 		if no.Reason != makegood.HealBusy { // somebody is at it: that is no answer yet
 			h.refuse(ctx, t, who, no, nil)
 		}
-		return
+		return false
+	}
+	if h.rests(t.Name) {
+		return false
 	}
 	p, no := h.precheck(ctx, t, who)
 	if ctx.Err() != nil {
-		return
+		return false
 	}
 	if no == nil && !t.Auto {
 		no = &makegood.HealRefusal{Reason: makegood.HealNotOptedIn, Sentence: fmt.Sprintf("%s would be mended by %s, writing %s; heal.targets says that a person decides: makegood heal run %s.",
 			t.Name, p.remedy.Name, listed(p.names), t.Name)}
 	}
 	if no != nil {
+		h.rest(t.Name)
 		h.refuse(ctx, t, who, no, p.steps)
-		return
+		return false
 	}
-	if _, err := h.begin(ctx, t, who, p, nil); err != nil && ctx.Err() == nil {
-		var no *makegood.HealRefusal
+	if _, err := h.begin(ctx, t, who, p, nil); err != nil {
+		var no *makegood.HealRefusal // the next tick meets it again, and says it
 		if !errors.As(err, &no) {
 			h.complain(ctx, "an attempt could not be written down, so nothing was done", err)
 		}
+		return false
 	}
+	return true
 }
+
+// rest leaves a target alone for a moment after it was looked at and not mended: a trouble may last for days, and a place that
+// is asked every second for days asks us to stop.
+func (h *Healer) rest(target string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.restsTo[target] = time.Now().Add(askAgain)
+}
+
+func (h *Healer) rests(target string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Now().Before(h.restsTo[target])
+}
+
+// healActor is who asks when no person does.
+const healActor = "system:heal"
 
 // asking is who wants something mended, and why.
 type asking struct {
@@ -252,6 +315,7 @@ type plan struct {
 	settings []host.Setting
 	survey   host.Survey
 	steps    []makegood.AttemptStep
+	asked    time.Time // when the guards began to be asked, by the machine's own time
 }
 
 // note adds a step that was made before there was an attempt.
@@ -262,6 +326,7 @@ func (p *plan) note(h *Healer, t Target, name string, how makegood.StepPlace, no
 
 // precheck finds out whether and how a target can be mended, and changes nothing. The steps of the plan say how far it came.
 func (h *Healer) precheck(ctx context.Context, t Target, who asking) (p plan, no *makegood.HealRefusal) {
+	p.asked = time.Now()
 	note, no := h.recheck(ctx, t, who)
 	if no != nil {
 		p.note(h, t, stepRecheck, makegood.PlaceFailed, no.Sentence)
@@ -360,7 +425,7 @@ func (h *Healer) plan(ctx context.Context, t Target, who asking, p *plan) *makeg
 	}
 	_, writes := t.Place.(host.Writer)
 	_, starts := t.Place.(host.Starter)
-	e := Evidence{Survey: survey, Felt: isFelt(who.trouble) && !who.byHand, Writes: writes && t.Truth != nil, Starts: starts,
+	e := Evidence{Survey: survey, Felt: isFelt(who.trouble) || who.byHand, Writes: writes && t.Truth != nil, Starts: starts,
 		Differences: vault.Compare(t.Needs, truth, heldBy(survey))}
 	if t.Reported != nil && e.Writes {
 		e.Wrong = t.Reported(vault.Remember(truth).Fingerprints)
@@ -368,8 +433,6 @@ func (h *Healer) plan(ctx context.Context, t Target, who asking, p *plan) *makeg
 	p.fault, p.names = Classify(e)
 	if who.all && e.Writes {
 		p.fault, p.names = makegood.FaultByHand, namesOf(t.Needs, truth)
-	} else if who.byHand && p.fault == makegood.FaultSecretDrift {
-		p.fault = makegood.FaultSecretMissing // whoever asks by hand wants it to be felt
 	}
 	var known bool
 	if p.remedy, known = remedyFor(p.fault); !known {
@@ -504,20 +567,13 @@ func (h *Healer) Forget(ctx context.Context, t Target) error {
 // refuse writes a refusal down, on the incident's record and in the ledger, once for the same trouble and reason; and opens an
 // incident where a person can do something about it.
 func (h *Healer) refuse(ctx context.Context, t Target, who asking, no *makegood.HealRefusal, steps []makegood.AttemptStep) {
-	key := t.Name + "\x00" + who.trouble.Key + "\x00" + who.trouble.IncidentID
-	h.mu.Lock()
-	last, again := h.refused[key]
-	isNew := !again || last.reason != no.Reason || h.Now().Sub(last.at) >= refusalAgain
-	if isNew {
-		h.refused[key] = refusal{no.Reason, h.Now()}
-	}
-	h.mu.Unlock()
-	if isMendable(no.Reason) {
+	switch {
+	case isMendable(no.Reason):
 		h.raise(ctx, HealRefused, t.Name, no.Sentence)
-	} else if no.Reason != makegood.HealBlip {
+	case isLookedInto(no.Reason):
 		h.clear(ctx, HealRefused, t.Name, "what kept it from being mended is gone")
 	}
-	if !isNew {
+	if h.wasRefused(ctx, t, who, no) {
 		return
 	}
 	h.Log.Warn("not healed", "target", t.Name, "incident", who.trouble.IncidentID, "reason", string(no.Reason))
@@ -526,9 +582,79 @@ func (h *Healer) refuse(ctx context.Context, t Target, who asking, no *makegood.
 	if err := h.Ledger.KeepRefusal(ctx, a); err != nil {
 		h.complain(ctx, "a refusal could not be written down", err)
 	}
-	if err := ctx.Err(); err == nil {
-		h.Record.Line(ctx, who.trouble.IncidentID, makegood.MomentHealRefused, fmt.Sprintf("%s is not touched (%s): %s", t.Name, no.Reason, no.Sentence))
+	if ctx.Err() != nil {
+		return
 	}
+	h.Record.Line(ctx, who.trouble.IncidentID, makegood.MomentHealRefused, fmt.Sprintf("%s is not touched (%s): %s", t.Name, no.Reason, no.Sentence))
+	h.rememberRefusal(ctx, t, who, no)
+}
+
+// wasRefused reports whether the same was refused within refusalAgain, by us or by whoever has asked the ledger too: a program
+// that is started again and again does not fill the record. A crash before it is remembered, or two who refuse at the same
+// moment, write it twice.
+func (h *Healer) wasRefused(ctx context.Context, t Target, who asking, no *makegood.HealRefusal) bool {
+	key := refusalKey(who, no)
+	h.mu.Lock()
+	isKnown := h.isLately(h.refused[t.Name][key])
+	h.mu.Unlock()
+	if isKnown {
+		return true
+	}
+	kept, err := h.Ledger.HouseValue(ctx, refusedName(t), func() string { return "{}" })
+	refused := map[string]time.Time{}
+	if err == nil {
+		err = json.Unmarshal([]byte(kept), &refused)
+	}
+	if err != nil {
+		h.complain(ctx, "what was refused before cannot be read", err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ours := h.refused[t.Name]
+	if ours == nil {
+		ours = map[string]time.Time{}
+		h.refused[t.Name] = ours
+	}
+	maps.Copy(ours, refused)
+	maps.DeleteFunc(ours, func(_ string, at time.Time) bool { return !h.isLately(at) })
+	return h.isLately(ours[key])
+}
+
+// rememberRefusal follows wasRefused.
+func (h *Healer) rememberRefusal(ctx context.Context, t Target, who asking, no *makegood.HealRefusal) {
+	h.mu.Lock()
+	h.refused[t.Name][refusalKey(who, no)] = h.Now().UTC()
+	text, err := json.Marshal(h.refused[t.Name])
+	h.mu.Unlock()
+	if err == nil {
+		err = h.Ledger.KeepHouseValue(ctx, refusedName(t), string(text))
+	}
+	if err != nil {
+		h.complain(ctx, "what was refused cannot be remembered", err)
+	}
+}
+
+// isLately reports whether at is within refusalAgain; a time in the future, from before the clock was set back, is not.
+func (h *Healer) isLately(at time.Time) bool {
+	age := h.Now().Sub(at)
+	return age >= 0 && age < refusalAgain
+}
+
+func refusalKey(who asking, no *makegood.HealRefusal) string {
+	return strings.Join([]string{string(no.Reason), who.trouble.Key, who.trouble.IncidentID}, " ")
+}
+
+// refusedName is under which the ledger keeps what was refused lately at a target.
+func refusedName(t Target) string { return "refused/" + t.Name }
+
+// isLookedInto reports whether nothing was done after everything that a person could have to mend was found good. That the
+// brake is on, or that we are blind, says nothing of a credential.
+func isLookedInto(r makegood.HealReason) bool {
+	switch r {
+	case makegood.HealOtherFault, makegood.HealUnderWay, makegood.HealNothingToWrite, makegood.HealNotOptedIn:
+		return true
+	}
+	return false
 }
 
 // isMendable reports whether a person can change why nothing is done, and has to: the trouble itself is told already, this is

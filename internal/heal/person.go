@@ -33,7 +33,7 @@ func (h *Healer) Plan(ctx context.Context, name, actor string, all bool) (Planne
 		return Planned{}, err
 	}
 	planned := Planned{Target: t.Name, Kind: t.Place.Kind(), Auto: t.Auto}
-	standing, err := h.Ledger.HealStanding(ctx, h.Limits)
+	standing, err := h.standing(ctx)
 	if err != nil {
 		return planned, err
 	}
@@ -71,7 +71,7 @@ func (h *Healer) Mend(ctx context.Context, name, actor string, all bool, progres
 	patient := t
 	patient.Patience = 0
 	who.trouble, _ = h.due(patient, troubles)
-	standing, err := h.Ledger.HealStanding(ctx, h.Limits)
+	standing, err := h.standing(ctx)
 	if err != nil {
 		return makegood.HealAttempt{}, err
 	}
@@ -87,7 +87,12 @@ func (h *Healer) Mend(ctx context.Context, name, actor string, all bool, progres
 		h.refuse(ctx, t, who, no, p.steps)
 		return makegood.HealAttempt{Target: t.Name, Steps: p.steps}, no
 	}
-	return h.begin(ctx, t, who, p, progress)
+	a, err := h.begin(ctx, t, who, p, progress)
+	if errors.As(err, &no) { // somebody was quicker
+		h.refuse(ctx, t, who, no, p.steps)
+		return makegood.HealAttempt{}, no
+	}
+	return a, err
 }
 
 // Drift compares a target with its source of truth, and says what it lacks: "" is nothing. It changes nothing. err is that

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -78,30 +79,14 @@ func (r *run) write(ctx context.Context) (string, *ending, error) {
 			return "", &ending{makegood.AttemptFailed, makegood.HealNothingToWrite, "A variable without a name or a value was to be written."}, nil
 		}
 	}
-	var err error
-	for try := range writeTries {
-		if try > 0 && !pause(ctx, pollEvery<<try) {
-			return "", nil, context.Cause(ctx)
-		}
-		if err = r.act(ctx, func(ctx context.Context) error { return writer.Write(ctx, r.settings) }); err == nil {
-			return "wrote " + listed(r.attempt().Names), nil, nil
-		}
-		if r.isOut(ctx, err) {
-			return "", nil, err
-		}
-		if host.FaultOf(err) != host.PlatformDown && host.FaultOf(err) != host.Limited {
-			break
-		}
+	err := r.change(ctx, func(ctx context.Context) error { return writer.Write(ctx, r.settings) })
+	if err == nil {
+		return "wrote " + listed(r.attempt().Names), nil, nil
+	}
+	if isOut(ctx, err) {
+		return "", nil, err
 	}
 	return "", &ending{makegood.AttemptFailed, makegood.HealWriteFailed, "The variables could not be written: " + sentenceOf(err)}, nil
-}
-
-// writeTries is how often a write is tried that the platform did not take; it may be repeated without harm.
-const writeTries = 3
-
-// isOut reports whether an error means that the attempt is left as it is, or ended elsewhere.
-func (r *run) isOut(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, errOvertaken) || errors.Is(err, errUnrecorded) || errors.Is(err, errPaused)
 }
 
 // start runs the last good version again: once for an attempt, whatever happens. How the place stands is written down before, so
@@ -111,11 +96,18 @@ func (r *run) start(ctx context.Context, wasRunning bool) (string, *ending, erro
 	if !ok {
 		return "", &ending{makegood.AttemptFailed, makegood.HealStartFailed, "This place cannot start anything."}, nil
 	}
+	if id := r.attempt().Run; id != "" {
+		return id + ", found after an interruption", nil, nil
+	}
 	if wasRunning {
 		if id, err := r.adopt(ctx, starter, adoptTries); id != "" || err != nil {
 			return r.started(ctx, id, "found after an interruption", err)
 		}
-	} else if end, err := r.lookBefore(ctx); end != nil || err != nil {
+		if no := r.guards(ctx); no != nil { // nothing was begun, so this is a change like any other
+			return "", stopped(no), ctx.Err()
+		}
+	}
+	if end, err := r.lookBefore(ctx); end != nil || err != nil {
 		return "", end, err
 	}
 	a := r.attempt()
@@ -127,16 +119,24 @@ func (r *run) start(ctx context.Context, wasRunning bool) (string, *ending, erro
 	if err == nil {
 		return r.started(ctx, id, "", nil)
 	}
-	if r.isOut(ctx, err) {
+	if isOut(ctx, err) {
 		return "", nil, err
 	}
-	if errors.Is(err, host.ErrDoubt) { // it may have begun; beginning another one could make two
+	if errors.Is(err, host.ErrDoubt) || host.FaultOf(err) == "" { // it may have begun; beginning another one could make two
 		id, lost := r.adopt(ctx, starter, adoptTries)
 		if id != "" || lost != nil {
 			return r.started(ctx, id, "found after its answer was lost", lost)
 		}
 	}
 	return "", &ending{makegood.AttemptFailed, makegood.HealStartFailed, "It could not be started again: " + sentenceOf(err)}, nil
+}
+
+// guards asks again what is asked before any attempt.
+func (r *run) guards(ctx context.Context) *makegood.HealRefusal {
+	if _, no := r.h.recheck(ctx, r.t, r.who); no != nil {
+		return no
+	}
+	return r.h.credential(ctx, r.t)
 }
 
 // lookBefore sees how the place stands right before the start, waits for whoever deploys there now, and writes it down.
@@ -148,14 +148,16 @@ func (r *run) lookBefore(ctx context.Context) (*ending, error) {
 		cancel()
 		switch {
 		case ctx.Err() != nil:
-			return nil, ctx.Err()
+			return nil, context.Cause(ctx)
+		case err == nil && survey.Busy == "" && survey.Newest != "" && survey.Good == "":
+			return &ending{makegood.AttemptFailed, makegood.HealNothingGood, "There is no version there any more that is known to have run well; a person has to deploy one."}, nil
 		case err == nil && survey.Busy == "":
+			if survey.Cause == "" {
+				survey.Cause = r.survey.Cause // what took the variables can only be seen while they are gone
+			}
 			text, err := json.Marshal(survey)
 			if err != nil {
 				return nil, err
-			}
-			if survey.Cause == "" {
-				survey.Cause = r.survey.Cause // what took the variables can only be seen while they are gone
 			}
 			r.survey = survey
 			return nil, r.amend(ctx, func(a *makegood.HealAttempt) error { a.Before = string(text); return nil })
@@ -164,8 +166,8 @@ func (r *run) lookBefore(ctx context.Context) (*ending, error) {
 		case time.Since(begun) >= r.t.StartWithin:
 			return &ending{makegood.AttemptFailed, makegood.HealUnderWay, "The variables are written, but somebody else has been deploying all the time: " + survey.Busy + "."}, nil
 		}
-		if err := r.keepAlive(ctx); err != nil {
-			return nil, err
+		if !pause(ctx, pollEvery) {
+			return nil, context.Cause(ctx)
 		}
 	}
 }
@@ -175,10 +177,10 @@ func (r *run) started(ctx context.Context, id, note string, err error) (string, 
 	if err != nil {
 		return "", nil, err
 	}
+	r.line(ctx, makegood.MomentHealing, "started "+id+".")
 	if err := r.amend(ctx, func(a *makegood.HealAttempt) error { a.Run = id; return nil }); err != nil {
 		return "", nil, err
 	}
-	r.h.Record.Line(ctx, r.attempt().IncidentID, makegood.MomentHealing, fmt.Sprintf("Attempt %s: started %s.", r.attempt().ID, id))
 	if note != "" {
 		return id + ", " + note, nil, nil
 	}
@@ -189,15 +191,15 @@ func (r *run) started(ctx context.Context, id, note string, err error) (string, 
 func (r *run) adopt(ctx context.Context, starter host.Starter, tries int) (string, error) {
 	for try := range tries {
 		if try > 0 {
-			if err := r.keepAlive(ctx); err != nil {
-				return "", err
+			if !pause(ctx, pollEvery) {
+				return "", context.Cause(ctx)
 			}
 		}
 		asked, cancel := context.WithTimeout(ctx, askTimeout)
 		id, err := starter.Adopt(asked, r.survey, r.attempt().ID)
 		cancel()
 		if ctx.Err() != nil {
-			return "", ctx.Err()
+			return "", context.Cause(ctx)
 		}
 		if err == nil && id != "" {
 			return id, nil
@@ -207,30 +209,6 @@ func (r *run) adopt(ctx context.Context, starter host.Starter, tries int) (strin
 		}
 	}
 	return "", nil
-}
-
-// keepAlive waits a moment, renews the lease, and looks at the brake.
-func (r *run) keepAlive(ctx context.Context) error {
-	for waited := time.Duration(0); waited < pollEvery; waited += brakeEvery {
-		if !pause(ctx, brakeEvery) {
-			return ctx.Err()
-		}
-		if on, err := r.braked(ctx); err == nil && on {
-			return errPaused
-		}
-	}
-	return r.renew(ctx)
-}
-
-// renew makes the lease longer, not more often than it has to.
-func (r *run) renew(ctx context.Context) error {
-	r.mu.Lock()
-	left := time.Until(r.heldUntil)
-	r.mu.Unlock()
-	if left > lease*2/3 {
-		return nil
-	}
-	return r.amend(ctx, func(*makegood.HealAttempt) error { return nil })
 }
 
 // wait stays with the run until it runs.
@@ -243,7 +221,7 @@ func (r *run) wait(ctx context.Context) (string, *ending, error) {
 		cancel()
 		switch {
 		case ctx.Err() != nil:
-			return "", nil, ctx.Err()
+			return "", nil, context.Cause(ctx)
 		case err == nil && p.State == host.Ran:
 			return "runs after " + time.Since(begun).Round(time.Second).String(), nil, nil
 		case err == nil && p.State == host.Failed:
@@ -254,8 +232,8 @@ func (r *run) wait(ctx context.Context) (string, *ending, error) {
 		if time.Since(begun) >= r.t.StartWithin {
 			return "", &ending{makegood.AttemptFailed, makegood.HealStartTooLong, fmt.Sprintf("It does not run after %v; the last that was heard of it: %s.", r.t.StartWithin, orNothing(last))}, nil
 		}
-		if err := r.keepAlive(ctx); err != nil {
-			return "", nil, err
+		if !pause(ctx, pollEvery) {
+			return "", nil, context.Cause(ctx)
 		}
 	}
 }
@@ -267,63 +245,60 @@ func orNothing(s string) string {
 	return s
 }
 
-// verify looks from outside until it was well so many times in a row.
+// verify looks until it was well so many times in a row: from outside, or, where nothing was started and so nothing can be seen
+// from there, whether the variables are there.
 func (r *run) verify(ctx context.Context) (string, *ending, error) {
-	if a := r.attempt(); a.Step(stepStart) == nil {
-		return r.verifyNames(ctx)
+	a := r.attempt()
+	look, steady := r.t.Verify, r.t.Steady
+	good, bad := fmt.Sprintf("seen from outside, %d times in a row", steady), "It runs again, and after %v it is still not well: %s."
+	if a.Step(stepStart) == nil {
+		look, steady, good, bad = r.lackedNames, 1, "all of them are there, and the next start will have them", "The variables were written, and after %v: %s."
 	}
-	begun, well, trouble := time.Now(), 0, "nothing was seen"
+	begun, well := time.Now(), 0
 	for {
 		looking, cancel := context.WithTimeout(ctx, askTimeout)
-		trouble = r.t.Verify(looking)
+		trouble := look(looking)
 		cancel()
 		if ctx.Err() != nil {
-			return "", nil, ctx.Err()
+			return "", nil, context.Cause(ctx)
 		}
 		if trouble == "" {
-			if well++; well >= r.t.Steady {
-				return fmt.Sprintf("well %d times in a row", well), nil, nil
+			if well++; well >= steady {
+				return good, nil, nil
 			}
 		} else if well = 0; time.Since(begun) >= r.t.VerifyWithin {
-			return "", &ending{makegood.AttemptFailed, makegood.HealNotVerified, fmt.Sprintf("It runs again, and after %v it is still not well: %s.", r.t.VerifyWithin, trouble)}, nil
+			return "", &ending{makegood.AttemptFailed, makegood.HealNotVerified, fmt.Sprintf(bad, r.t.VerifyWithin, strings.TrimSuffix(trouble, "."))}, nil
 		}
 		if !pause(ctx, r.t.VerifyEvery) {
-			return "", nil, ctx.Err()
-		}
-		if on, err := r.braked(ctx); err == nil && on {
-			return "", nil, errPaused
-		}
-		if err := r.renew(ctx); err != nil {
-			return "", nil, err
+			return "", nil, context.Cause(ctx)
 		}
 	}
 }
 
-// verifyNames looks whether the variables are there: the program runs as before, and nothing else can be seen of it.
-func (r *run) verifyNames(ctx context.Context) (string, *ending, error) {
-	asked, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	survey, err := r.t.Place.Survey(asked)
-	if ctx.Err() != nil {
-		return "", nil, ctx.Err()
-	}
+// lackedNames says which of the variables that were written are not there.
+func (r *run) lackedNames(ctx context.Context) (trouble string) {
+	survey, err := r.t.Place.Survey(ctx)
 	if err != nil {
-		return "", &ending{makegood.AttemptFailed, makegood.HealNotVerified, "The variables were written, and the place cannot be looked at: " + sentenceOf(err)}, nil
+		return "the place cannot be looked at: " + sentenceOf(err)
 	}
+	var lacks []string
 	for _, name := range r.attempt().Names {
 		if v, ok := survey.Variable(name); !ok || v.Empty {
-			return "", &ending{makegood.AttemptFailed, makegood.HealNotVerified, fmt.Sprintf("%s was written and is not there.", name)}, nil
+			lacks = append(lacks, name)
 		}
 	}
-	return "all of them are there; the next start will have them", nil, nil
+	if lacks == nil {
+		return ""
+	}
+	return listed(lacks) + " not there"
 }
 
 // serve has done what the outage left behind, for as long as somebody waits. That it cannot be done makes nothing worse: it is
 // noted, and what waits has its own ways to be done.
 func (r *run) serve(ctx context.Context) (string, *ending, error) {
 	since := r.who.trouble.Since
-	if since.IsZero() || since.After(r.attempt().StartedAt) {
-		since = r.attempt().StartedAt
+	if since.IsZero() || since.After(r.attempt().StartedAt) { // a person asked who saw it first
+		since = r.attempt().StartedAt.Add(-serveBack)
 	}
 	begun := time.Now()
 	var last Served
@@ -333,7 +308,7 @@ func (r *run) serve(ctx context.Context) (string, *ending, error) {
 		served, err := r.t.Serve(asking, since)
 		cancel()
 		if ctx.Err() != nil {
-			return "", nil, ctx.Err()
+			return "", nil, context.Cause(ctx)
 		}
 		if failed = err; err == nil {
 			last.Pulled, last.Again = last.Pulled+served.Pulled, last.Again+served.Again
@@ -343,17 +318,14 @@ func (r *run) serve(ctx context.Context) (string, *ending, error) {
 			break
 		}
 		if !pause(ctx, serveEvery) {
-			return "", nil, ctx.Err()
-		}
-		if err := r.renew(ctx); err != nil {
-			return "", nil, err
+			return "", nil, context.Cause(ctx)
 		}
 	}
 	text := last.String()
 	if failed != nil {
 		text += " The server could not be asked at last: " + makegood.MessageOf(failed)
 	}
-	r.h.Record.Line(ctx, r.attempt().IncidentID, makegood.MomentServed, text)
+	r.line(ctx, makegood.MomentServed, text)
 	return text, nil, nil
 }
 
