@@ -35,6 +35,7 @@ var floors = [][]string{
 	{"internal/web"},
 	{"internal/app"},
 	{"internal/demo"},
+	{"internal/drill"},
 	{"internal/cli"},
 	{"cmd/makegood"},
 }
@@ -49,7 +50,7 @@ var keepers = []struct {
 	by       []string
 	why      string
 }{
-	{module + "/internal/store", []string{"internal/app", "internal/demo", "internal/cli"}, "stations say in small interfaces what they need kept"},
+	{module + "/internal/store", []string{"internal/app", "internal/demo", "internal/drill", "internal/cli"}, "stations say in small interfaces what they need kept"},
 	{"github.com/riverqueue/", []string{"internal/queue"}, "the queue stays behind one narrow door"},
 	{"github.com/jackc/pgx/", []string{"internal/store", "internal/queue"}, "all the SQL is in the store"},
 	{"modernc.org/sqlite", []string{"internal/store"}, "all the SQL is in the store"},

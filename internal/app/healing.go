@@ -133,7 +133,9 @@ func (h *healing) targets(c *config.Watch) ([]heal.Target, error) {
 			target.Truth = newTruth(c.Secrets, target.Needs, h.w.lookup)
 		}
 		if c.Server != nil {
-			target.Serve, target.Reported = h.serve, h.reported(c)
+			target.Serve, target.Reported = func(ctx context.Context, since time.Time) (heal.Served, error) {
+				return h.serve(ctx, since, h.w.now(), "")
+			}, h.reported(c)
 		}
 		all = append(all, target)
 	}

@@ -40,6 +40,7 @@ type commands struct {
 	Runbook   runbookCommand    `cmd:"" help:"Print what to do about a check."`
 	Smoke     smokeCommand      `cmd:"" help:"Walk through a deployment as a visitor would: pages, data, the buy button."`
 	Beat      beatCommand       `cmd:"" help:"Report to the watcher that a job has run."`
+	Drill     drillCommands     `cmd:"" help:"Break something on purpose, and see that it is found, told and mended."`
 	Simulate  simulateCommand   `cmd:"" hidden:"" help:"Run the simulated services on loopback, for drills."`
 
 	Version versionCommand `cmd:"" help:"Print the version."`

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/makegood/makegood"
-	"github.com/makegood/makegood/internal/demo"
 	"github.com/makegood/makegood/internal/simulate"
 	"github.com/makegood/makegood/internal/store"
 )
@@ -376,7 +375,7 @@ func (w *world) makeGood() error {
 	err := w.await(time.Minute, "order that was made good", func() bool {
 		cmd := exec.CommandContext(w.ctx, w.o.Program, "orders", "make-good", customer)
 		cmd.Dir = w.dir
-		cmd.Env = append(slices.Clone(w.env), "WATCH_SECRET="+peerSecret)
+		cmd.Env = slices.Clone(w.env)
 		for name, value := range w.secrets {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}
@@ -846,5 +845,3 @@ func (w *world) goneBack() (makegood.HealAttempt, error) {
 	w.check("healed", back.EndedAt.Sub(w.began), HealWithin, 0)
 	return back, nil
 }
-
-var _ = demo.Parts

@@ -44,7 +44,7 @@ type world struct {
 }
 
 // serverSecrets are what the server cannot start without.
-var serverSecrets = []string{"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "RESEND_API_KEY", "LICENSE_KEY_SECRET"}
+var serverSecrets = []string{"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "RESEND_API_KEY", "LICENSE_KEY_SECRET", "WATCH_SECRET", "SLACK_TOKEN"}
 
 const peerSecret = "the secret that server and watcher share in drills"
 
@@ -52,7 +52,7 @@ const peerSecret = "the secret that server and watcher share in drills"
 func newWorld(ctx context.Context, o Options) (_ *world, err error) {
 	w := &world{o: o, ctx: ctx, dir: o.Dir, processes: map[string]*process{}, began: time.Now(),
 		secrets: map[string]string{"STRIPE_API_KEY": demo.StripeKey, "STRIPE_WEBHOOK_SECRET": demo.WebhookSecret, "RESEND_API_KEY": demo.ResendKey,
-			"LICENSE_KEY_SECRET": demo.LicenseSecret}}
+			"LICENSE_KEY_SECRET": demo.LicenseSecret, "WATCH_SECRET": peerSecret, "SLACK_TOKEN": simulate.SlackToken}}
 	defer func() {
 		if err != nil {
 			w.close()
@@ -142,7 +142,6 @@ func (w *world) startHost() error {
 		for _, name := range serverSecrets {
 			fmt.Fprintf(&lines, "%s=%q\n", name, w.secrets[name])
 		}
-		fmt.Fprintf(&lines, "WATCH_SECRET=%q\n", peerSecret)
 		if err = os.WriteFile(filepath.Join(w.dir, "env"), []byte(lines.String()), 0o600); err != nil {
 			return err
 		}
@@ -270,6 +269,8 @@ secrets:
     - {name: STRIPE_WEBHOOK_SECRET, kind: stripe_webhook, places: [shop, server]}
     - {name: RESEND_API_KEY, kind: resend_key, places: [shop, server]}
     - {name: LICENSE_KEY_SECRET, kind: license_key, places: [shop, server]}
+    - {name: WATCH_SECRET, kind: peer, places: [shop, server]}
+    - {name: SLACK_TOKEN, kind: slack_token, places: [shop, server]}
 heal:
   targets:
     - {target}

@@ -37,6 +37,7 @@ type BoxState struct {
 	Exit    int       `json:"exit"`   // of the last run that ended, as a shell counts; 0 when none has
 	Since   time.Time `json:"since"`  // the last start or end
 	Starts  int       `json:"starts"` // how often it was started
+	PID     int       `json:"pid"`    // of the program that runs; 0 when none does. A drill kills it by this number
 }
 
 // Box is a machine that supervises one program, as a platform would: it starts it with the variables of the moment, and a
@@ -165,7 +166,7 @@ func (b *Box) supervise(c *boxChild, started chan<- error) {
 	err := c.cmd.Start()
 	b.mu.Lock()
 	if err == nil {
-		b.state.Running, b.state.Since = true, b.now()
+		b.state.Running, b.state.Since, b.state.PID = true, b.now(), c.cmd.Process.Pid
 		b.state.Starts++
 	}
 	b.mu.Unlock()
@@ -176,7 +177,7 @@ func (b *Box) supervise(c *boxChild, started chan<- error) {
 	_ = c.cmd.Wait() // how it ended is in ProcessState
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.state.Running, b.state.Since, b.state.Exit = false, b.now(), boxExit(c.cmd.ProcessState)
+	b.state.Running, b.state.Since, b.state.Exit, b.state.PID = false, b.now(), boxExit(c.cmd.ProcessState), 0
 }
 
 func boxExit(s *os.ProcessState) int {
