@@ -160,7 +160,9 @@ func TestSealProvesWhatItSealed(t *testing.T) {
 	meant := Truth{Values: two[0], Serial: 1, SealedAt: noon, Mode: secret.Live}
 	for name, change := range map[string]func(*Truth){
 		"values": func(t *Truth) { t.Values = two[1] },
-		"more":   func(t *Truth) { t.Values = map[string]secret.Value{"STRIPE_KEY": two[0]["STRIPE_KEY"], "B": secret.New("b")} },
+		"more": func(t *Truth) {
+			t.Values = map[string]secret.Value{"STRIPE_KEY": two[0]["STRIPE_KEY"], "B": secret.New("b")}
+		},
 		"serial": func(t *Truth) { t.Serial = 2 },
 		"date":   func(t *Truth) { t.SealedAt = noon.Add(time.Second) },
 		"mode":   func(t *Truth) { t.Mode = secret.Test },
@@ -185,7 +187,9 @@ func TestReadWholeLooksTwice(t *testing.T) {
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	look := func(path string) func() (os.FileInfo, error) { return func() (os.FileInfo, error) { return os.Stat(path) } }
+	look := func(path string) func() (os.FileInfo, error) {
+		return func() (os.FileInfo, error) { return os.Stat(path) }
+	}
 	opened := false
 	_, err := readWhole(place{look("/dev/null"), func() (*os.File, error) { opened = true; return os.Open(file) }}, 10, 0)
 	if !errors.Is(err, errNotRegular) || opened {
