@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +40,11 @@ func newPlace(t config.HealTarget, allowPrivate bool, now func() time.Time) (hos
 		return pages.New(pages.Options{Account: t.Account, Project: t.Project, Token: t.Token.Value, APIBase: t.APIBase, HTTP: way(), Now: now,
 			Look: lookOf(secret.CloudflareToken, "https://dash.cloudflare.com/profile/api-tokens")})
 	case "env_file":
-		return envfile.New(envfile.Options{Name: t.Name, Path: t.Path, Command: t.Command, Status: t.Status, Now: now})
+		path, err := filepath.Abs(t.Path)
+		if err != nil {
+			return nil, err
+		}
+		return envfile.New(envfile.Options{Name: t.Name, Path: path, Command: t.Command, Status: t.Status, Now: now})
 	case "command":
 		return command.New(command.Options{Name: t.Name, Start: t.Command, Status: t.Status, Now: now})
 	case "github_workflow":
@@ -133,9 +138,7 @@ func (h *healing) targets(c *config.Watch) ([]heal.Target, error) {
 			target.Truth = newTruth(c.Secrets, target.Needs, h.w.lookup)
 		}
 		if c.Server != nil {
-			target.Serve, target.Reported = func(ctx context.Context, since time.Time) (heal.Served, error) {
-				return h.serve(ctx, since, h.w.now(), "")
-			}, h.reported(c)
+			target.Serve, target.Reported = h.serve, h.reported(c)
 		}
 		all = append(all, target)
 	}
