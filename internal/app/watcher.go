@@ -35,9 +35,6 @@ type Watcher struct {
 	load  func() (*config.Watch, error)
 	path  string
 	ends  <-chan struct{} // closed when the program stops
-	// lookup finds variables of the environment, for a source of truth that is kept there.
-	lookup  func(string) (string, bool)
-	healing *healing
 
 	mu        sync.Mutex
 	config    *config.Watch
@@ -57,7 +54,7 @@ type WatchPath struct {
 func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options) (_ *Watcher, err error) {
 	o.fill()
 	ends, end := context.WithCancel(context.Background())
-	w := &Watcher{App: newApp(c.Name, &o), config: c, load: file.Load, path: file.Path, ends: ends.Done(), lookup: o.Lookup}
+	w := &Watcher{App: newApp(c.Name, &o), config: c, load: file.Load, path: file.Path, ends: ends.Done()}
 	w.onClose("what is under way", func(context.Context) error { end(); return nil })
 	defer func() {
 		if err != nil {
@@ -80,7 +77,7 @@ func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options)
 		return nil, err
 	}
 	w.beating = w.newBeating(c)
-	if w.healing, err = w.newHealing(ctx, o); err != nil {
+	if w.healing, err = newHealing(ctx, w.alarm, w.node, w.peer, o); err != nil {
 		return nil, err
 	}
 	targets, err := w.healing.targets(c)
@@ -180,9 +177,6 @@ func (w *Watcher) incidents(c *config.Watch) *api.Incidents {
 	return &api.Incidents{Desk: w.alarm.desk, Beats: tokens, KeepBeat: w.Store.KeepBeat, Phones: phonesOf(c.Channels), PublicURL: c.PublicURL,
 		Refused: refusals(w.Metrics), TestChannel: func(ctx context.Context, channel string) (string, error) { return w.alarm.current().Test(ctx, channel) }}
 }
-
-// holds reports whether the incident of a key stays open because somebody is mending it.
-func (w *Watcher) holds(key string) bool { return w.healing != nil && w.healing.healer.Holds(key) }
 
 // Run watches until ctx ends.
 func (w *Watcher) Run(ctx context.Context) error {

@@ -721,7 +721,7 @@ func tokenCorrupted(_ context.Context, w *world) error {
 	if err := os.WriteFile(path, []byte(simulate.PagesKey+"\r\n"), 0o600); err != nil {
 		return err
 	}
-	return w.guarded("credential_", "(CR)", func() error { return os.WriteFile(path, []byte(simulate.PagesKey), 0o600) })
+	return w.guarded("credential_", "carriage return", func() error { return os.WriteFile(path, []byte(simulate.PagesKey), 0o600) })
 }
 
 // truthCorrupted flips one bit of the source of truth.

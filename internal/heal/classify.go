@@ -30,6 +30,7 @@ type Evidence struct {
 //     program has to be started again.
 //   - Nothing is missing and the place says that the program does not run, or that what runs was started before the variables were
 //     there, and people feel it: it has to be started again.
+//   - Workers do nothing although there is work: they are stuck.
 //   - The place has no variables that we know of, and something is felt: a place that mends itself may try.
 //   - Anything else is unknown: a provider's outage looks like this, and no variable mends it.
 func Classify(e Evidence) (fault makegood.HealFault, names []string) {
@@ -47,6 +48,8 @@ func Classify(e Evidence) (fault makegood.HealFault, names []string) {
 		return makegood.FaultSecretMissing, names
 	case len(names) > 0:
 		return makegood.FaultSecretDrift, names
+	case e.Starts && e.Survey.Stuck:
+		return makegood.FaultWorkersStuck, nil
 	case e.Starts && e.Survey.Down != "", e.Starts && e.Felt && isPending(e):
 		return makegood.FaultStopped, nil
 	case e.Starts && !e.Writes && e.Felt && len(e.Survey.Variables) == 0 && e.Survey.Elsewhere:

@@ -85,6 +85,8 @@ type Survey struct {
 	Pending []string `json:"pending,omitempty"`
 	// Elsewhere is that whatever is started finds out by itself what is wrong and mends it, such as a workflow.
 	Elsewhere bool `json:"elsewhere,omitempty"`
+	// Stuck is that what Down tells of runs, and does nothing.
+	Stuck bool `json:"stuck,omitempty"`
 	// Cause is what probably took the variables, in words; "" when nothing points to it.
 	Cause string `json:"cause,omitempty"`
 }
