@@ -49,6 +49,8 @@ type Options struct {
 	// NoAlarm leaves out the looks, the timers and the telling, which write in the background: for tests that count commits.
 	// What a person does to an incident is written down all the same.
 	NoAlarm bool
+	// Drill runs a drill in a simulated world, for a watcher whose configuration wants some; nil cannot.
+	Drill func(ctx context.Context, name string) (makegood.DrillResult, error)
 	// Lookup finds variables of the environment, for a watcher whose source of truth is there; os.LookupEnv when nil.
 	Lookup func(string) (string, bool)
 	// Notify is told that the program is ready, lives, and stops, in the words of sd_notify; nil is nobody.

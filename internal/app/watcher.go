@@ -42,6 +42,8 @@ type Watcher struct {
 	refused   bool           // the last reading of the configuration
 	reloading sync.Mutex     // one reading of the configuration at a time
 	smoking   sync.Mutex     // one smoke test at a time
+	drilling  sync.Mutex     // one drill at a time
+	simulated func(ctx context.Context, name string) (makegood.DrillResult, error)
 }
 
 // WatchPath names the file of a watcher's configuration and reads it anew.
@@ -54,7 +56,7 @@ type WatchPath struct {
 func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options) (_ *Watcher, err error) {
 	o.fill()
 	ends, end := context.WithCancel(context.Background())
-	w := &Watcher{App: newApp(c.Name, &o), config: c, load: file.Load, path: file.Path, ends: ends.Done()}
+	w := &Watcher{App: newApp(c.Name, &o), config: c, load: file.Load, path: file.Path, ends: ends.Done(), simulated: o.Drill}
 	w.onClose("what is under way", func(context.Context) error { end(); return nil })
 	defer func() {
 		if err != nil {
@@ -100,7 +102,7 @@ func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options)
 			return nil, fmt.Errorf("listen on %s: %w (is another watcher running there?)", c.Listen, err)
 		}
 	}
-	if err := w.openControl(ControlSocket(c.Database), watcherSocketRemedy, w.incidents(c).AdminRoutes()); err != nil {
+	if err := w.openControl(ControlSocket(c.Database), watcherSocketRemedy, w.incidents(c).AdminRoutes(), (&api.Drills{Run: w.drillUntilStop}).AdminRoutes()); err != nil {
 		return nil, errors.Join(err, w.listener.Close())
 	}
 	return w, nil
@@ -181,7 +183,7 @@ func (w *Watcher) incidents(c *config.Watch) *api.Incidents {
 // Run watches until ctx ends.
 func (w *Watcher) Run(ctx context.Context) error {
 	w.App.alarm = w.alarm
-	w.App.background = append(w.App.background, w.followConfiguration, w.healing.healer.Run)
+	w.App.background = append(w.App.background, w.followConfiguration, w.healing.healer.Run, w.runDrills)
 	return w.App.serve(ctx)
 }
 
@@ -334,6 +336,13 @@ func (w *Watcher) Smoke(ctx context.Context) (*smoke.Result, error) {
 	}
 	w.alarm.judge(context.WithoutCancel(ctx), r)
 	return &r, nil
+}
+
+// drillUntilStop is Drill for somebody who may go away.
+func (w *Watcher) drillUntilStop(ctx context.Context, name, target string) (makegood.DrillResult, error) {
+	ctx, cancel := w.untilStop(ctx, drillWithin+5*time.Minute)
+	defer cancel()
+	return w.Drill(ctx, name, target)
 }
 
 // untilStop is a context that outlives whoever asked, but neither its time nor the program.
