@@ -131,7 +131,7 @@ func (t *Target) find() (place, error) {
 	case !info.Mode().IsRegular():
 		return p, makegood.Errorf(makegood.Invalid, "%s is no plain file, or a link to another link, so it is left alone. Give the path of the file itself.", t.o.Path)
 	}
-	p.exists, p.id, p.at = true, identityOf(info), info.ModTime()
+	p.exists, p.id, p.at = true, t.disk.owner(info), info.ModTime()
 	return p, nil
 }
 
@@ -219,7 +219,7 @@ func ownership(what, path string) string {
 	if err != nil {
 		return fmt.Sprintf("%s %s cannot be looked at", what, path)
 	}
-	id := identityOf(info)
+	id := t.disk.owner(info)
 	return fmt.Sprintf("%s %s belongs to %s with mode %04o", what, path, userName(id.uid), id.mode)
 }
 
