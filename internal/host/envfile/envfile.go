@@ -219,7 +219,7 @@ func ownership(what, path string) string {
 	if err != nil {
 		return fmt.Sprintf("%s %s cannot be looked at", what, path)
 	}
-	id := t.disk.owner(info)
+	id := identityOf(info)
 	return fmt.Sprintf("%s %s belongs to %s with mode %04o", what, path, userName(id.uid), id.mode)
 }
 
