@@ -183,21 +183,18 @@ func (t Target) concerns(key string) bool {
 }
 
 // due returns the trouble for which a target is to be looked at: the one that has lasted longest, once it has lasted longer
-// than the target's patience. What people feel goes before what they do not.
+// than the target's patience. While people feel something, what they do not feel waits: that the names are put back without
+// a start would leave nothing to be seen of why the program is ill.
 func (h *Healer) due(t Target, troubles []Trouble) (Trouble, bool) {
 	mine := of(t, troubles)
-	slices.SortStableFunc(mine, func(a, b Trouble) int {
-		if isFelt(a) != isFelt(b) {
-			return map[bool]int{true: -1, false: 1}[isFelt(a)]
-		}
-		return a.Since.Compare(b.Since)
-	})
-	for _, x := range mine {
-		if h.Now().Sub(x.Since) >= t.Patience {
-			return x, true
-		}
+	if slices.ContainsFunc(mine, isFelt) {
+		mine = slices.DeleteFunc(mine, func(x Trouble) bool { return !isFelt(x) })
 	}
-	return Trouble{}, false
+	if len(mine) == 0 {
+		return Trouble{}, false
+	}
+	oldest := slices.MinFunc(mine, func(a, b Trouble) int { return a.Since.Compare(b.Since) })
+	return oldest, h.Now().Sub(oldest.Since) >= t.Patience
 }
 
 // DriftCheck is the code of the finding that a place lacks variables.
@@ -249,7 +246,7 @@ func (h *Healer) consider(ctx context.Context, t Target, trouble Trouble) bool {
 		h.complain(ctx, "the ledger of attempts cannot be read, so nothing is healed", err)
 		return false
 	}
-	who := asking{actor: healActor, trouble: trouble}
+	who := asking{actor: healActor, trouble: trouble, written: written(standing, t)}
 	if no := standing.Admit(t.Name, h.Limits, h.Now()); no != nil {
 		if no.Reason != makegood.HealBusy { // somebody is at it: that is no answer yet
 			h.refuse(ctx, t, who, no, nil)
@@ -282,6 +279,25 @@ func (h *Healer) consider(ctx context.Context, t Target, trouble Trouble) bool {
 	return true
 }
 
+// written are the names that attempts at a target have written lately and that nothing that was started since has taken up: a
+// change of variables has no effect before, and the place shows nothing missing. The brake, a crash or a platform that failed
+// can come between a write and its start, and drift is mended without one.
+func written(standing makegood.HealStanding, t Target) []string {
+	lately := slices.DeleteFunc(slices.Clone(standing.Lately), func(a makegood.HealAttempt) bool { return a.Target != t.Name })
+	slices.SortStableFunc(lately, func(a, b makegood.HealAttempt) int { return a.StartedAt.Compare(b.StartedAt) })
+	var names []string
+	for _, a := range lately {
+		if w := a.Step(stepWrite); w != nil && !w.StartedAt.IsZero() {
+			names = append(names, a.Names...)
+		}
+		if a.Step(stepStart) != nil && a.State == makegood.AttemptHealed {
+			names = nil
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // rest leaves a target alone for a moment after it was looked at and not mended: a trouble may last for days, and a place that
 // is asked every second for days asks us to stop.
 func (h *Healer) rest(target string) {
@@ -304,6 +320,7 @@ type asking struct {
 	actor   string
 	trouble Trouble // zero when a person asks without one
 	byHand  bool
+	written []string // names that an attempt has written and no start has taken up
 	all     bool // by hand: write every variable, and start again, whatever is seen
 }
 
@@ -426,7 +443,7 @@ func (h *Healer) plan(ctx context.Context, t Target, who asking, p *plan) *makeg
 	_, writes := t.Place.(host.Writer)
 	_, starts := t.Place.(host.Starter)
 	e := Evidence{Survey: survey, Felt: isFelt(who.trouble) || who.byHand, Writes: writes && t.Truth != nil, Starts: starts,
-		Differences: vault.Compare(t.Needs, truth, heldBy(survey))}
+		Differences: vault.Compare(t.Needs, truth, heldBy(survey)), Written: who.written}
 	if t.Reported != nil && e.Writes {
 		e.Wrong = t.Reported(vault.Remember(truth).Fingerprints)
 	}

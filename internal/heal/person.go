@@ -38,7 +38,7 @@ func (h *Healer) Plan(ctx context.Context, name, actor string, all bool) (Planne
 		return planned, err
 	}
 	no := standing.Admit(t.Name, h.Limits, h.Now())
-	p, other := h.precheck(ctx, t, asking{actor: actor, byHand: true, all: all})
+	p, other := h.precheck(ctx, t, asking{actor: actor, byHand: true, all: all, written: written(standing, t)})
 	if no == nil {
 		no = other
 	}
@@ -79,6 +79,7 @@ func (h *Healer) Mend(ctx context.Context, name, actor string, all bool, progres
 		h.refuse(ctx, t, who, no, nil)
 		return makegood.HealAttempt{}, no
 	}
+	who.written = written(standing, t)
 	p, no := h.precheck(ctx, t, who)
 	if ctx.Err() != nil {
 		return makegood.HealAttempt{}, ctx.Err()

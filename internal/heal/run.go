@@ -431,13 +431,16 @@ func (r *run) mayAct(ctx context.Context) error {
 	return errUnrecorded // the ledger is too slow to be obeyed
 }
 
-// change makes a change that may be repeated without harm, and again when the place did not take it.
-func (r *run) change(ctx context.Context, do func(context.Context) error) (err error) {
+// change makes a change that may be repeated without harm, and again when the place did not take it. before is asked each time.
+func (r *run) change(ctx context.Context, before, do func(context.Context) error) (err error) {
 	for try := range changeTries {
 		if try > 0 && !pause(ctx, pollEvery<<try) {
 			return context.Cause(ctx)
 		}
-		if err = r.act(ctx, do); err == nil || isOut(ctx, err) {
+		if err = before(ctx); err == nil {
+			err = r.act(ctx, do)
+		}
+		if err == nil || isOut(ctx, err) || errors.Is(err, errOthers) {
 			return err
 		}
 		if f := host.FaultOf(err); f != "" && f != host.PlatformDown && f != host.Limited {
@@ -489,10 +492,7 @@ func (r *run) revert(ctx context.Context, reverter host.Reverter) bool {
 		return false
 	}
 	err := r.keep(ctx, func(ctx context.Context) error {
-		if r.isOthers(ctx) {
-			return errOthers
-		}
-		return r.change(ctx, func(ctx context.Context) error { return reverter.Revert(ctx, r.survey) })
+		return r.change(ctx, r.isOurs, func(ctx context.Context) error { return reverter.Revert(ctx, r.survey) })
 	})
 	how, note := makegood.PlaceDone, "what ran before runs again"
 	switch {
@@ -508,12 +508,15 @@ func (r *run) revert(ctx context.Context, reverter host.Reverter) bool {
 	return r.amend(ctx, func(a *makegood.HealAttempt) error { a.Leave(stepRollback, how, note, r.h.Now()); return nil }) == nil
 }
 
-// isOthers reports whether somebody else has deployed since our run began: that is not ours to undo.
-func (r *run) isOthers(ctx context.Context) bool {
+// isOurs is errOthers when somebody else has deployed since our run began: that is not ours to undo.
+func (r *run) isOurs(ctx context.Context) error {
 	asked, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	now, err := r.t.Place.Survey(asked)
-	return err == nil && (now.Busy != "" || now.Newest != r.attempt().Run && now.Newest != r.survey.Newest)
+	if err == nil && (now.Busy != "" || now.Newest != r.attempt().Run && now.Newest != r.survey.Newest) {
+		return errOthers
+	}
+	return err
 }
 
 // end tells how it ended, and writes it down, in this order: after a crash in between it is told again, and never not at all.

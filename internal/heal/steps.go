@@ -79,7 +79,7 @@ func (r *run) write(ctx context.Context) (string, *ending, error) {
 			return "", &ending{makegood.AttemptFailed, makegood.HealNothingToWrite, "A variable without a name or a value was to be written."}, nil
 		}
 	}
-	err := r.change(ctx, func(ctx context.Context) error { return writer.Write(ctx, r.settings) })
+	err := r.change(ctx, func(context.Context) error { return nil }, func(ctx context.Context) error { return writer.Write(ctx, r.settings) })
 	if err == nil {
 		return "wrote " + listed(r.attempt().Names), nil, nil
 	}

@@ -1,0 +1,205 @@
+package heal_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/heal"
+)
+
+// crash is one healing of a wiped place in which a program dies at its nth call, before it or after it.
+type crash struct {
+	*world
+	name      string
+	struck    string // the call at which it died; "" when there was none
+	first     makegood.HealAttempt
+	writes    int // when it died
+	deployAt  time.Time
+	struckTwo bool
+}
+
+// interlude is what happens between a crash and the next start.
+type interlude struct {
+	name  string
+	every int // of so many crashes one is tried
+	away  time.Duration
+	does  func(c *crash)
+	check func(t *testing.T, c *crash)
+}
+
+var interludes = []interlude{
+	{"gone on with", 1, 3 * time.Second, func(*crash) {}, isHealed},
+	{"gone on with after its lease", 5, 20 * time.Second, func(*crash) {}, isHealed},
+	{"and the next one dies too", 3, 3 * time.Second, func(c *crash) {
+		at := 1 + c.rng.IntN(120)
+		c.onCall = c.strikeAt("second", at, func(string) { c.struckTwo = true })
+	}, isHealed},
+	{"after more than a quarter of an hour", 5, 16 * time.Minute, func(*crash) {}, func(t *testing.T, c *crash) {
+		if a := c.now(c.first.ID); c.first.State == makegood.AttemptRunning && (a.State != makegood.AttemptStopped || a.Reason != makegood.HealInterrupted) {
+			t.Errorf("the attempt ended as %s, %s, want stopped, interrupted", a.State, a.Reason)
+		}
+		isHealed(t, c)
+	}},
+	{"the target is gone", 5, 3 * time.Second, func(c *crash) { c.patched = func(_ *heal.Options, all *[]heal.Target) { *all = nil } },
+		func(t *testing.T, c *crash) {
+			if a := c.now(c.first.ID); c.first.State == makegood.AttemptRunning && (a.State != makegood.AttemptStopped || a.Reason != makegood.HealInterrupted) {
+				t.Errorf("the attempt ended as %s, %s, want stopped, interrupted", a.State, a.Reason)
+			}
+			if c.places["shop"].writes != c.writes {
+				t.Errorf("%d writes after the target was taken out", c.places["shop"].writes-c.writes)
+			}
+		}},
+	{"the truth is corrupted", 5, 3 * time.Second, func(c *crash) { c.truth = truthShrunken },
+		func(t *testing.T, c *crash) {
+			if c.places["shop"].writes != c.writes {
+				t.Errorf("%d writes with a truth that is not believed", c.places["shop"].writes-c.writes)
+			}
+		}},
+	{"somebody else deploys", 5, 3 * time.Second, func(c *crash) {
+		c.places["shop"].deploy("", 90*time.Second, true)
+	}, isHealed},
+	{"the brake is put on", 5, 3 * time.Second, func(c *crash) {
+		c.brakeAt = time.Now().Add(-time.Minute)
+		c.ledger.brake = makegood.Brake{On: true, By: "operator:ann", Why: "wait"}
+	}, func(t *testing.T, c *crash) {
+		if a := c.now(c.first.ID); c.first.State == makegood.AttemptRunning && a.Reason != makegood.HealPaused && a.State != makegood.AttemptHealed {
+			t.Errorf("the attempt ended as %s, %s, want stopped, paused", a.State, a.Reason)
+		}
+	}},
+}
+
+// A program dies before or after each of its calls; the next one goes on or stops safely. No attempt starts anything twice.
+func TestCrashAtEveryStep(t *testing.T) {
+	t.Parallel()
+	for _, between := range interludes {
+		t.Run(between.name, func(t *testing.T) {
+			t.Parallel()
+			struck := map[string]int{}
+			for n := 1; n < 5000; n += between.every {
+				c := &crash{world: newWorld(uint64(n), "shop")}
+				synctest.Test(t, func(t *testing.T) { c.play(t, n, between) })
+				if c.struck == "" {
+					break
+				}
+				struck[c.struck]++
+				if t.Failed() {
+					t.Fatalf("the crash at call %d, %s:\n%v", n, c.struck, c)
+				}
+			}
+			if len(struck) < 10 {
+				t.Errorf("struck at %v only", struck)
+			}
+			t.Logf("struck at %v", struck)
+		})
+	}
+}
+
+// strikeAt kills a program at its nth call that counts.
+func (c *crash) strikeAt(who string, n int, struck func(call string)) func(*process, string, bool) {
+	hasBegun := false
+	return func(p *process, call string, isAfter bool) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		hasBegun = hasBegun || call == "look" || who == "second"
+		if p.name != who || !hasBegun || call == "troubles" {
+			return
+		}
+		if n--; n != 0 {
+			return
+		}
+		p.dead = true
+		p.kill()
+		struck(map[bool]string{false: "before ", true: "after "}[isAfter] + call)
+	}
+}
+
+func (c *crash) play(t *testing.T, n int, between interlude) {
+	ctx, stop := context.WithCancel(t.Context())
+	for _, at := range c.places { // made before the bubble had its clock
+		at.versions[0].readyAt = time.Now()
+	}
+	pace := func() time.Duration { return time.Second }
+	died := make(chan struct{})
+	c.onCall = c.strikeAt("first", n, func(call string) { c.struck = call; close(died) })
+	c.places["shop"].wipe(1)
+	c.places["shop"].deploy("", time.Second, true)
+	first := c.start("first")
+	first.run(ctx, pace)
+	select {
+	case <-died:
+		<-first.ended
+	case <-time.After(6 * time.Minute):
+	}
+	c.mu.Lock()
+	if running := c.ledger.running(); len(running) > 0 {
+		c.first = running[0]
+	}
+	c.writes = c.places["shop"].writes
+	between.does(c)
+	c.mu.Unlock()
+	if c.struck == "" {
+		stop()
+		<-first.ended
+		checkWorld(t, c.world)
+		isHealed(t, c)
+		return
+	}
+	time.Sleep(between.away)
+	second := c.start("second")
+	second.run(ctx, pace)
+	time.Sleep(6 * time.Minute)
+	if c.struckTwo {
+		<-second.ended
+		second = c.start("third")
+		second.run(ctx, pace)
+		time.Sleep(6 * time.Minute)
+	}
+	stop()
+	<-second.ended
+	checkWorld(t, c.world)
+	between.check(t, c)
+}
+
+// now is how an attempt stands at the end.
+func (c *crash) now(id string) makegood.HealAttempt { return c.ledger.attempts[id] }
+
+// isHealed wants the program well, by attempts that each started it once at most.
+func isHealed(t *testing.T, c *crash) {
+	t.Helper()
+	at := c.places["shop"]
+	at.advance()
+	attempts, _ := c.list()
+	if !at.illSince.IsZero() || !isWhole(at.vars) || len(attempts) == 0 {
+		t.Error("the place is not healed")
+	}
+	for _, a := range attempts {
+		if a.State == makegood.AttemptHealed && at.starts[a.ID] != 1 && at.writes > 0 && a.Step("start") != nil {
+			t.Errorf("attempt %s is healed with %d starts, want 1", a.ID, at.starts[a.ID])
+		}
+	}
+}
+
+// checkWorld wants that the judge saw nothing wrong, that everything that was begun has ended and was told, and that no value shows.
+func checkWorld(t *testing.T, w *world) {
+	t.Helper()
+	for _, wrong := range w.wrong {
+		t.Error(wrong)
+	}
+	attempts, refusals := w.list()
+	for _, a := range attempts {
+		isTold := slices.ContainsFunc(w.record.lines, func(l line) bool { return l.kind == makegood.MomentHealed || l.kind == makegood.MomentNotHealed })
+		if a.State == makegood.AttemptRunning || !isTold {
+			t.Errorf("attempt %s is %s, told %t", a.ID, a.State, isTold)
+		}
+	}
+	for _, a := range refusals {
+		if a.Reason == "" || a.Detail == "" {
+			t.Errorf("a refusal without a reason: %+v", a)
+		}
+	}
+	checkHidden(t, "the record", w.text())
+}
