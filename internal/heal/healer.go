@@ -321,7 +321,7 @@ type asking struct {
 	trouble Trouble // zero when a person asks without one
 	byHand  bool
 	written []string // names that an attempt has written and no start has taken up
-	all     bool // by hand: write every variable, and start again, whatever is seen
+	all     bool     // by hand: write every variable, and start again, whatever is seen
 }
 
 // plan is what an attempt would do. The values are in memory only: after a crash they are read again.

@@ -478,7 +478,7 @@ func (v *view) change(ctx context.Context, name string, check func(), effect fun
 		}
 	}
 	v.advance()
-	isLost := v.w.chance(v.loses)
+	isLost := (name == "start" || v.loses < 1) && v.w.chance(v.loses)
 	v.acting--
 	v.w.acting--
 	v.w.mu.Unlock()
