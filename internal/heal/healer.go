@@ -253,7 +253,7 @@ func (h *Healer) consider(ctx context.Context, t Target, trouble Trouble) bool {
 		}
 		return false
 	}
-	if h.rests(t.Name) {
+	if h.rests(t.Name) || h.endedLately(standing, t) {
 		return false
 	}
 	p, no := h.precheck(ctx, t, who)
@@ -296,6 +296,15 @@ func written(standing makegood.HealStanding, t Target) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// endedLately reports whether an attempt at a target ended less than its patience ago: what was done is given as long to take
+// effect as a blip is given to end, and two attempts in two seconds would not be two.
+func (h *Healer) endedLately(standing makegood.HealStanding, t Target) bool {
+	return slices.ContainsFunc(standing.Lately, func(a makegood.HealAttempt) bool {
+		age := h.Now().Sub(a.EndedAt)
+		return a.Target == t.Name && !a.EndedAt.IsZero() && age >= 0 && age < t.Patience
+	})
 }
 
 // rest leaves a target alone for a moment after it was looked at and not mended: a trouble may last for days, and a place that

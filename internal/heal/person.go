@@ -57,7 +57,7 @@ func (h *Healer) Plan(ctx context.Context, name, actor string, all bool) (Planne
 // Mend mends a target because a person asked. It skips the patience and needs no opt-in; every guard and every limit holds. The
 // attempt that is returned has ended, unless ctx ended first; it is on the record of the incident that is open at the target,
 // if there is one. Why nothing is done is *makegood.HealRefusal, and is written down too; whoever finds another attempt under
-// way is told which (HealBusy).
+// way is told which (HealBusy), and so is whoever loses this one on the way (HealOvertaken).
 func (h *Healer) Mend(ctx context.Context, name, actor string, all bool, progress func(makegood.HealAttempt)) (makegood.HealAttempt, error) {
 	t, err := h.Target(name)
 	if err != nil {
@@ -92,6 +92,10 @@ func (h *Healer) Mend(ctx context.Context, name, actor string, all bool, progres
 	if errors.As(err, &no) { // somebody was quicker
 		h.refuse(ctx, t, who, no, p.steps)
 		return makegood.HealAttempt{}, no
+	}
+	if err == nil && ctx.Err() == nil && a.State == makegood.AttemptRunning {
+		return a, &makegood.HealRefusal{Reason: makegood.HealOvertaken, Attempt: a.ID,
+			Sentence: fmt.Sprintf("Attempt %s could not be written down for a while, or is in other hands; whoever has it goes on with it.", a.ID)}
 	}
 	return a, err
 }

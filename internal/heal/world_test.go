@@ -65,8 +65,14 @@ type place struct {
 	slow       time.Duration // at most, for each answer
 	sick       bool          // ill for another reason than its variables
 	failBuilds bool
-	unreadable bool // values cannot be read
-	probeRed   bool // only the probe is red
+	unreadable bool                  // values cannot be read
+	probeRed   bool                  // only the probe is red
+	refuses    map[string]host.Fault // changes that it refuses, by their name
+	buildTakes time.Duration         // zero is 45 seconds
+	stopped    string                // what it says of a program that does not run
+	serveFails bool
+	waiting    int // who still waits when it is well
+	servedFrom time.Time
 
 	illSince, driftSince time.Time // zero is well
 	incidents            int
@@ -227,7 +233,7 @@ func (p *process) target(name string) heal.Target {
 			at.w.mu.Lock()
 			defer at.w.mu.Unlock()
 			at.advance()
-			if !at.illSince.IsZero() || at.probeRed {
+			if !at.illSince.IsZero() {
 				return "GET /health answers 503"
 			}
 			return ""
@@ -236,7 +242,14 @@ func (p *process) target(name string) heal.Target {
 			if err := p.call(ctx, "serve", 0); err != nil {
 				return heal.Served{}, err
 			}
-			return heal.Served{Waited: 2, Longest: time.Since(since), Pulled: 1}, nil
+			at.w.mu.Lock()
+			defer at.w.mu.Unlock()
+			at.servedFrom = since
+			if at.serveFails {
+				return heal.Served{}, makegood.Errorf(makegood.Unavailable, "The server does not answer.")
+			}
+			at.waiting = max(0, at.waiting-1)
+			return heal.Served{Waited: 2, Waiting: at.waiting, Longest: time.Since(since), Pulled: 1}, nil
 		}}
 }
 
@@ -328,7 +341,7 @@ func (at *place) advance() {
 	if at.building && !time.Now().Before(last.readyAt) {
 		at.building = false
 		if last.works {
-			at.live = len(at.versions) - 1
+			at.live, at.stopped = len(at.versions)-1, ""
 		}
 		at.look(last.readyAt)
 	}
@@ -336,7 +349,7 @@ func (at *place) advance() {
 }
 
 func (at *place) look(now time.Time) {
-	ill := at.sick || !isWhole(at.versions[at.live].baked) || at.probeRed
+	ill := at.sick || at.stopped != "" || !isWhole(at.versions[at.live].baked) || at.probeRed
 	mark(&at.illSince, ill, now)
 	mark(&at.driftSince, !isWhole(at.vars), now)
 	for k, since := range []time.Time{at.illSince, at.driftSince} {
@@ -436,7 +449,7 @@ func (v *view) Survey(ctx context.Context) (s host.Survey, err error) {
 		if err := v.trouble(); err != nil && !v.w.mutants.noCheck {
 			return err
 		}
-		s = host.Survey{At: time.Now(), Live: v.versions[v.live].id, Newest: v.versions[len(v.versions)-1].id}
+		s = host.Survey{At: time.Now(), Live: v.versions[v.live].id, Newest: v.versions[len(v.versions)-1].id, Down: v.stopped}
 		for k, x := range v.versions {
 			if x.works && (k < len(v.versions)-1 || !v.building) {
 				s.Good = x.id
@@ -473,7 +486,10 @@ func (v *view) change(ctx context.Context, name string, check func(), effect fun
 	if err == nil {
 		v.w.judge(v)
 		check()
-		if err = v.trouble(); err == nil {
+		if err = v.trouble(); err == nil && v.refuses[name] != "" {
+			err = &host.Diagnosis{Fault: v.refuses[name], Sentence: "It is not allowed to " + name + "."}
+		}
+		if err == nil {
 			err = effect()
 		}
 	}
@@ -578,7 +594,11 @@ func (v *view) Start(ctx context.Context, s host.Survey, attempt string) (id str
 		if v.starts[attempt]++; v.starts[attempt] > 1 {
 			v.w.violate("%s is started %d times for attempt %s", v.name, v.starts[attempt], attempt)
 		}
-		id = v.deploy(attempt, 45*time.Second, !v.failBuilds)
+		takes := v.buildTakes
+		if takes == 0 {
+			takes = 45 * time.Second
+		}
+		id = v.deploy(attempt, takes, !v.failBuilds)
 		return nil
 	})
 	if err != nil {
@@ -668,10 +688,12 @@ func (s *source) Read(ctx context.Context) (vault.Truth, error) {
 	case truthEmpty:
 		t.Values = nil
 	case truthShrunken:
+		t.Serial = 4
 		delete(t.Values, "NOTE")
 	case truthOlder:
 		t.Serial, t.Values["STRIPE_API_KEY"] = 2, secret.New(wrongValue)
 	case truthBroken:
+		t.Serial = 4
 		t.Values["STRIPE_API_KEY"] = secret.New(values["STRIPE_API_KEY"] + "\n")
 	case truthCorrupted:
 		return vault.Truth{}, &vault.Refusal{Reason: vault.Corrupted, Sentence: "The sealed file was cut off."}
