@@ -246,7 +246,7 @@ func (h *Healer) consider(ctx context.Context, t Target, trouble Trouble) bool {
 		h.complain(ctx, "the ledger of attempts cannot be read, so nothing is healed", err)
 		return false
 	}
-	who := asking{actor: healActor, trouble: trouble, written: written(standing, t)}
+	who := asking{actor: healActor, trouble: trouble}
 	if no := standing.Admit(t.Name, h.Limits, h.Now()); no != nil {
 		if no.Reason != makegood.HealBusy { // somebody is at it: that is no answer yet
 			h.refuse(ctx, t, who, no, nil)
@@ -256,6 +256,7 @@ func (h *Healer) consider(ctx context.Context, t Target, trouble Trouble) bool {
 	if h.rests(t.Name) || h.endedLately(standing, t) {
 		return false
 	}
+	who.written = written(standing, t)
 	p, no := h.precheck(ctx, t, who)
 	if ctx.Err() != nil {
 		return false

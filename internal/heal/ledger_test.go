@@ -14,8 +14,9 @@ import (
 // ledger keeps attempts by the rules of internal/store/heal.go. It can break before it keeps and after.
 type ledger struct {
 	w        *world
-	attempts map[string]makegood.HealAttempt
+	attempts map[string]*makegood.HealAttempt
 	order    []string
+	tried    []string // of them, those that were no refusals
 	house    map[string]string
 	brake    makegood.Brake
 	fence    int64
@@ -36,9 +37,9 @@ var errLedger = errors.New("database is locked")
 // running lists the attempts that run; whoever asks has the lock.
 func (l *ledger) running() []makegood.HealAttempt {
 	var list []makegood.HealAttempt
-	for _, id := range l.order {
-		if a := l.attempts[id]; a.State == makegood.AttemptRunning {
-			list = append(list, a)
+	for _, id := range l.tried {
+		if l.attempts[id].State == makegood.AttemptRunning {
+			list = append(list, *l.attempts[id])
 		}
 	}
 	return list
@@ -47,25 +48,29 @@ func (l *ledger) running() []makegood.HealAttempt {
 func (l *ledger) put(a makegood.HealAttempt) {
 	if _, ok := l.attempts[a.ID]; !ok {
 		l.order = append(l.order, a.ID)
+		if a.State != makegood.AttemptRefused {
+			l.tried = append(l.tried, a.ID)
+		}
 	}
 	a.Names, a.Steps = slices.Clone(a.Names), slices.Clone(a.Steps)
-	l.attempts[a.ID] = a
+	l.attempts[a.ID] = &a
 }
 
 func (l *ledger) get(id string) (makegood.HealAttempt, error) {
-	a, ok := l.attempts[id]
+	kept, ok := l.attempts[id]
 	if !ok {
-		return a, makegood.Errorf(makegood.NotFound, "There is no attempt %s.", id)
+		return makegood.HealAttempt{}, makegood.Errorf(makegood.NotFound, "There is no attempt %s.", id)
 	}
+	a := *kept
 	a.Names, a.Steps = slices.Clone(a.Names), slices.Clone(a.Steps)
 	return a, nil
 }
 
 func (l *ledger) standing(limits makegood.HealLimits) makegood.HealStanding {
 	s := makegood.HealStanding{Brake: l.brake, Running: l.running()}
-	for _, id := range slices.Backward(l.order) {
-		if a := l.attempts[id]; !a.CountsAt.IsZero() && time.Since(a.CountsAt) < limits.Window() {
-			s.Lately = append(s.Lately, a)
+	for _, id := range slices.Backward(l.tried) {
+		if a := l.attempts[id]; time.Since(a.CountsAt) < limits.Window() {
+			s.Lately = append(s.Lately, *a)
 		}
 	}
 	return s
@@ -238,9 +243,9 @@ func (w *world) list() (attempts, refusals []makegood.HealAttempt) {
 	defer w.mu.Unlock()
 	for _, id := range w.ledger.order {
 		if a := w.ledger.attempts[id]; a.State == makegood.AttemptRefused {
-			refusals = append(refusals, a)
+			refusals = append(refusals, *a)
 		} else {
-			attempts = append(attempts, a)
+			attempts = append(attempts, *a)
 		}
 	}
 	return attempts, refusals

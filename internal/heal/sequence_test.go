@@ -190,7 +190,7 @@ func (q *sequence) revive(ctx context.Context, k int) {
 	p := q.start(fmt.Sprintf("%s/%d", programs[k], q.runs))
 	q.both[k] = p
 	pace := rand.New(rand.NewPCG(uint64(q.runs), 3))
-	p.run(ctx, func() time.Duration { return time.Second + time.Duration(pace.Int64N(int64(39*time.Second))) })
+	p.run(ctx, func() time.Duration { return time.Second + time.Duration(pace.Int64N(int64(59*time.Second))) })
 }
 
 // rest waits until the next thing happens: soon while an attempt is under way, for then it hurts.

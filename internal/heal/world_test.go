@@ -141,7 +141,7 @@ type process struct {
 
 func newWorld(seed uint64, places ...string) *world {
 	w := &world{rng: rand.New(rand.NewPCG(seed, 7)), places: map[string]*place{}, order: places, since: map[string]time.Time{}, logs: &bytes.Buffer{}}
-	w.ledger = &ledger{w: w, attempts: map[string]makegood.HealAttempt{}, house: map[string]string{}}
+	w.ledger = &ledger{w: w, attempts: map[string]*makegood.HealAttempt{}, house: map[string]string{}}
 	w.record = &record{w: w, open: map[string]string{}}
 	all := vault.Truth{Values: map[string]secret.Value{}, Serial: 3}
 	for name, value := range values {
@@ -820,7 +820,7 @@ func (w *world) text() string {
 		b.WriteString(f + "\n")
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.ledger.attempts)) {
-		fmt.Fprintf(&b, "%+v\n", w.ledger.attempts[id])
+		fmt.Fprintf(&b, "%+v\n", *w.ledger.attempts[id])
 	}
 	for name, value := range w.ledger.house {
 		b.WriteString(name + "=" + value + "\n")
