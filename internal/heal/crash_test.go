@@ -108,7 +108,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 					t.Fatalf("the crash at call %d, %s:\n%v", n, c.struck, c)
 				}
 			}
-			if len(struck) < 10 {
+			if len(struck) < 10 && !testing.Short() {
 				t.Errorf("struck at %v only", struck)
 			}
 			t.Logf("struck at %v", struck)

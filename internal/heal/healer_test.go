@@ -947,3 +947,111 @@ func TestRun(t *testing.T) {
 		s.wantEnd(makegood.AttemptHealed, "")
 	})
 }
+
+// While an attempt is under way its findings are its own: that the trouble is gone says nothing before it is verified.
+func TestFindingsOfAnAttemptStay(t *testing.T) {
+	t.Parallel()
+	play(t, func(s *scene) { wiped(s); s.shop.sick = true }, func(s *scene) {
+		s.run(3 * time.Minute) // one that does not help
+		if s.finding(heal.HealFailed) == "" {
+			t.Error("nobody was told that it did not help")
+		}
+		s.set(func() { s.shop.sick, s.shop.waiting = false, 30 })
+		if a, err := s.p.healer.Mend(s.ctx, "shop", "operator:ann", true, nil); err != nil || a.State != makegood.AttemptHealed {
+			t.Errorf("Mend = %s, %v", a.State, err)
+		}
+		s.run(2 * time.Second)
+		if got := strings.Join(s.record.all, "\n"); !strings.Contains(got, "heal-failed/shop ended: it is healed") {
+			t.Errorf("the finding was ended by somebody else:\n%s", got)
+		}
+	})
+}
+
+// What happens between our write and what follows it.
+func TestAfterTheWrite(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		before func(s *scene)
+		does   func(s *scene)
+		want   makegood.HealReason
+		tells  string
+	}{
+		{"no version is good any more", wiped, func(s *scene) {
+			for k := range s.shop.versions {
+				s.shop.versions[k].works = false
+			}
+		}, makegood.HealNothingGood, "a person has to deploy one"},
+		{"the platform goes down", wiped, func(s *scene) { s.shop.down = true }, makegood.HealPlatformDown, "The variables are written, but the place does not answer"},
+		{"the names are taken away again", func(s *scene) { s.shop.wipe(1); s.shop.advance() }, func(s *scene) { s.shop.wipe(2) },
+			makegood.HealNotVerified, "RESEND_API_KEY not there"},
+		{"the platform goes down after the names", func(s *scene) { s.shop.wipe(1); s.shop.advance() }, func(s *scene) { s.shop.down = true },
+			makegood.HealNotVerified, "the place cannot be looked at"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			before := func(s *scene) {
+				tt.before(s)
+				s.onCall = func(_ *process, call string, isAfter bool) {
+					if call == "write" && isAfter {
+						s.set(func() { tt.does(s) })
+					}
+				}
+			}
+			play(t, before, func(s *scene) {
+				s.run(61*time.Second + 7*time.Minute)
+				attempts, _ := s.list()
+				if a := attempts[0]; a.State != makegood.AttemptFailed || a.Reason != tt.want || !strings.Contains(a.Detail, tt.tells) {
+					t.Errorf("ended as %s, %s: %q, want failed, %s that tells %q", a.State, a.Reason, a.Detail, tt.want, tt.tells)
+				}
+				if len(s.shop.starts)+s.shop.reverts > 0 {
+					t.Errorf("%d starts, %d reverts", len(s.shop.starts), s.shop.reverts)
+				}
+				s.set(func() { s.shop.down = false; s.onCall = nil })
+				for s.isBusy() {
+					time.Sleep(10 * time.Second)
+				}
+			})
+		})
+	}
+}
+
+// A ledger that cannot be asked: nothing is done, whoever asks.
+func TestWithoutALedger(t *testing.T) {
+	t.Parallel()
+	play(t, wiped, func(s *scene) {
+		s.set(func() { s.ledger.failsBefore = 1 })
+		s.run(2 * time.Minute)
+		if _, err := s.p.healer.Mend(s.ctx, "shop", "operator:ann", true, nil); !errors.Is(err, errLedger) {
+			t.Errorf("Mend = %v", err)
+		}
+		if _, err := s.p.healer.Plan(s.ctx, "shop", "operator:ann", true); !errors.Is(err, errLedger) {
+			t.Errorf("Plan = %v", err)
+		}
+		if _, err := s.p.healer.Mend(s.ctx, "nowhere", "operator:ann", true, nil); makegood.CodeOf(err) != makegood.NotFound {
+			t.Errorf("Mend of nowhere = %v", err)
+		}
+		if !s.p.healer.Holds("monitor/shop") {
+			t.Error("nobody knows whether an attempt runs, and the incident may end")
+		}
+		if s.shop.writes+len(s.shop.starts) > 0 {
+			t.Error("something was done that was not written down")
+		}
+		s.set(func() { s.ledger.failsBefore = 0 })
+		s.run(2 * time.Minute)
+		s.wantEnd(makegood.AttemptHealed, "")
+	})
+}
+
+// An attempt whose row cannot be understood any more is stopped, and not guessed at.
+func TestUnreadableAttempt(t *testing.T) {
+	t.Parallel()
+	play(t, wiped, func(s *scene) {
+		s.run(70 * time.Second)
+		s.p.die()
+		s.set(func() { s.ledger.attempts[s.ledger.tried[0]].Before = "{" })
+		s.p = s.start("server again")
+		s.run(30 * time.Second)
+		s.wantEnd(makegood.AttemptStopped, makegood.HealInterrupted)
+	})
+}

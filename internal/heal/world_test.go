@@ -318,8 +318,11 @@ func (p *process) send(ctx context.Context, name string, takes time.Duration) er
 }
 
 func (p *process) strike(name string, isAfter bool) {
-	if p.w.onCall != nil {
-		p.w.onCall(p, name, isAfter)
+	p.w.mu.Lock()
+	strikes := p.w.onCall
+	p.w.mu.Unlock()
+	if strikes != nil {
+		strikes(p, name, isAfter)
 	}
 }
 
