@@ -19,6 +19,9 @@ func TestBlips(t *testing.T) {
 	t.Parallel()
 	const together, all = 100, 10_000
 	for seed := range uint64(all / together) {
+		if underRace && seed == 10 {
+			break
+		}
 		synctest.Test(t, func(t *testing.T) {
 			b := &blips{newWorld(seed, "shop"), rand.New(rand.NewPCG(seed, 5))}
 			b.play(t, together, func() time.Duration { return time.Second + time.Duration(b.rng.Int64N(int64(59*time.Second)+1)) })

@@ -9,6 +9,7 @@ import (
 
 	"github.com/makegood/makegood"
 	"github.com/makegood/makegood/internal/heal"
+	"github.com/makegood/makegood/internal/host"
 )
 
 // crash is one healing of a wiped place in which a program dies at its nth call, before it or after it.
@@ -31,6 +32,12 @@ type interlude struct {
 	check func(t *testing.T, c *crash)
 }
 
+// The scenes that begin otherwise.
+const (
+	helpless     = "and nothing helps from the first"
+	startRefused = "the start was refused and would not be any more"
+)
+
 var interludes = []interlude{
 	{"gone on with", 1, 3 * time.Second, func(*crash) {}, isHealed},
 	{"and its answers are lost", 2, 3 * time.Second, func(c *crash) { c.places["shop"].loses = 1 }, isHealed},
@@ -46,7 +53,7 @@ var interludes = []interlude{
 			t.Errorf("%d attempts, %d reverts, told: %v", n, at.reverts, c.record.open)
 		}
 	}},
-	{"and nothing helps from the first", 1, 3 * time.Second, nothingHelps, isReverted},
+	{helpless, 1, 3 * time.Second, nothingHelps, isReverted},
 	{"gone on with after its lease", 2, 20 * time.Second, func(*crash) {}, isHealed},
 	{"and the next one dies too", 3, 3 * time.Second, func(c *crash) {
 		at := 1 + c.rng.IntN(120)
@@ -73,6 +80,31 @@ var interludes = []interlude{
 				t.Errorf("%d writes with a truth that is not believed", c.places["shop"].writes-c.writes)
 			}
 		}},
+	{"its owner mends it", 1, 3 * time.Second, func(c *crash) {
+		at := c.places["shop"]
+		for _, n := range needs {
+			at.vars[n.Name] = values[n.Name]
+		}
+		at.deploy("", 0, true)
+	}, func(t *testing.T, c *crash) {
+		start := c.first.Step("start")
+		if c.first.State == makegood.AttemptRunning && start.StartedAt.IsZero() && c.places["shop"].starts[c.first.ID] > 0 {
+			t.Error("it was started although it was well again")
+		}
+		if a := c.now(c.first.ID); c.first.State == makegood.AttemptRunning && start.State == makegood.PlaceRunning && c.places["shop"].starts[a.ID] == 0 &&
+			(a.State != makegood.AttemptStopped || a.Reason != makegood.HealBlip) {
+			t.Errorf("it was well again before anything was started: ended as %s, %s, want stopped, blip", a.State, a.Reason)
+		}
+		if at := c.places["shop"]; !at.illSince.IsZero() {
+			t.Error("it is not well any more")
+		}
+	}},
+	{startRefused, 1, 3 * time.Second, func(c *crash) { c.places["shop"].refuses = nil }, func(t *testing.T, c *crash) {
+		start, a := c.first.Step("start"), c.now(c.first.ID)
+		if c.first.State == makegood.AttemptRunning && start.State == makegood.PlaceFailed && (a.Reason != makegood.HealStartFailed || c.places["shop"].starts[a.ID] > 0) {
+			t.Errorf("a step that had failed was made again: %s, %s, %d starts", a.State, a.Reason, c.places["shop"].starts[a.ID])
+		}
+	}},
 	{"somebody else deploys", 2, 3 * time.Second, func(c *crash) {
 		c.places["shop"].deploy("", 90*time.Second, true)
 	}, isHealed},
@@ -94,7 +126,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 			t.Parallel()
 			struck := map[string]int{}
 			every := between.every
-			if testing.Short() {
+			if testing.Short() || underRace {
 				every *= 4
 			}
 			for n := 1; n < 5000; n += every {
@@ -108,7 +140,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 					t.Fatalf("the crash at call %d, %s:\n%v", n, c.struck, c)
 				}
 			}
-			if len(struck) < 10 && !testing.Short() {
+			if len(struck) < 10 && !testing.Short() && !underRace {
 				t.Errorf("struck at %v only", struck)
 			}
 			t.Logf("struck at %v", struck)
@@ -162,7 +194,10 @@ func (c *crash) play(t *testing.T, n int, between interlude) {
 	pace := func() time.Duration { return time.Second }
 	died := make(chan struct{})
 	c.onCall = c.strikeAt("first", n, func(call string) { c.struck = call; close(died) })
-	c.places["shop"].sick = between.name == "and nothing helps from the first"
+	c.places["shop"].sick = between.name == helpless
+	if between.name == startRefused {
+		c.places["shop"].refuses = map[string]host.Fault{"start": host.PermissionMissing}
+	}
 	c.places["shop"].wipe(1)
 	c.places["shop"].deploy("", time.Second, true)
 	first := c.start("first")
@@ -177,9 +212,10 @@ func (c *crash) play(t *testing.T, n int, between interlude) {
 		c.first = running[0]
 	}
 	c.writes = c.places["shop"].writes
+	wasStruck := c.struck != ""
 	between.does(c)
 	c.mu.Unlock()
-	if c.struck == "" {
+	if !wasStruck {
 		stop()
 		<-first.ended
 		checkWorld(t, c.world)
@@ -189,7 +225,10 @@ func (c *crash) play(t *testing.T, n int, between interlude) {
 	second := c.start("second")
 	second.run(ctx, pace)
 	time.Sleep(6 * time.Minute)
-	if c.struckTwo {
+	c.mu.Lock()
+	isTwice := c.struckTwo
+	c.mu.Unlock()
+	if isTwice {
 		<-second.ended
 		second = c.start("third")
 		second.run(ctx, pace)

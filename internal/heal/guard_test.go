@@ -78,6 +78,81 @@ func TestActAfterTheLease(t *testing.T) {
 	})
 }
 
+// lostLedger says that the attempt is in other hands.
+type lostLedger struct {
+	Ledger
+	t *testing.T
+}
+
+func (l lostLedger) AmendAttempt(context.Context, string, int64, time.Duration, func(*makegood.HealAttempt) error) (makegood.HealAttempt, error) {
+	return makegood.HealAttempt{}, makegood.Errorf(makegood.Conflict, "It is not ours any more.")
+}
+
+func (l lostLedger) HealStanding(context.Context, makegood.HealLimits) (makegood.HealStanding, error) {
+	return makegood.HealStanding{Running: []makegood.HealAttempt{{ID: "att1"}}}, nil
+}
+
+func (l lostLedger) TakeAttempt(context.Context, string, string, time.Duration) (makegood.HealAttempt, error) {
+	l.t.Error("it was taken over")
+	return makegood.HealAttempt{}, makegood.Errorf(makegood.Conflict, "It is not ours any more.")
+}
+
+// Whoever has lost an attempt does not tell how it ended: the record would panic.
+func TestEndIsNotToldByOthers(t *testing.T) {
+	t.Parallel()
+	r := newRun(New(Options{Ledger: lostLedger{t: t}}), Target{}, asking{}, makegood.HealAttempt{}, time.Now())
+	r.end(t.Context(), ending{state: makegood.AttemptHealed})
+}
+
+// At a shutdown nothing is taken over any more.
+func TestResumeAtShutdown(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	New(Options{Ledger: lostLedger{t: t}}).resume(ctx)
+}
+
+// onceStarted is a place where nothing may be started.
+type onceStarted struct {
+	host.Starter
+	noPlace
+}
+
+// A run whose name was written down is not looked for, and not begun again.
+func TestStartKnowsItsRun(t *testing.T) {
+	t.Parallel()
+	r := newRun(New(Options{Ledger: &slowLedger{}}), Target{Place: onceStarted{}}, asking{}, makegood.HealAttempt{Run: "v7"}, time.Now())
+	if note, end, err := r.start(t.Context(), true); !strings.HasPrefix(note, "v7") || end != nil || err != nil {
+		t.Errorf("start = %q, %v, %v", note, end, err)
+	}
+}
+
+// stuckLedger does not answer to a renewal.
+type stuckLedger struct{ slowLedger }
+
+func (l *stuckLedger) AmendAttempt(ctx context.Context, _ string, _ int64, _ time.Duration, _ func(*makegood.HealAttempt) error) (makegood.HealAttempt, error) {
+	time.Sleep(time.Hour)
+	return makegood.HealAttempt{}, errors.New("too late")
+}
+
+// What is lost is let go of in time, although the ledger hangs and says nothing.
+func TestKeepLetsGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRun(New(Options{Ledger: &stuckLedger{}}), Target{}, asking{}, makegood.HealAttempt{}, time.Now())
+		begun := time.Now()
+		var held time.Duration
+		err := r.keep(t.Context(), func(ctx context.Context) error {
+			<-ctx.Done()
+			held = time.Since(begun)
+			return ctx.Err()
+		})
+		if !errors.Is(err, errOvertaken) || held != lease {
+			t.Errorf("keep = %v after %v, want overtaken after %v", err, held, lease)
+		}
+	})
+}
+
 // A change that hangs is called off.
 func TestActIsBounded(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -451,12 +452,50 @@ func TestMendJoins(t *testing.T) {
 	})
 }
 
+// Of two who ask at the same moment one is admitted, and the other is told which, on the record too.
+func TestMendAtOnce(t *testing.T) {
+	t.Parallel()
+	before := func(s *scene) {
+		s.wipe(s.shop)
+		s.wipe(s.places["mail"])
+		s.onCall = func(_ *process, call string, isAfter bool) {
+			if call == "begin" && !isAfter {
+				time.Sleep(time.Second) // both have been let through by then
+			}
+		}
+	}
+	play(t, before, func(s *scene) {
+		var errs [2]error
+		var both sync.WaitGroup
+		for k, name := range []string{"shop", "mail"} {
+			both.Go(func() { _, errs[k] = s.p.healer.Mend(s.ctx, name, "operator:ann", false, nil) })
+		}
+		both.Wait()
+		a := s.wantEnd(makegood.AttemptHealed, "")
+		var no *makegood.HealRefusal
+		if err := errors.Join(errs[:]...); !errors.As(err, &no) || no.Reason != makegood.HealBusy || no.Attempt != a.ID {
+			t.Errorf("Mend of both = %v, want busy with %s", err, a.ID)
+		}
+		if _, refusals := s.list(); len(refusals) != 1 || refusals[0].Reason != makegood.HealBusy {
+			t.Errorf("refusals = %+v", refusals)
+		}
+	})
+}
+
 // Whoever asked may go away: the healer goes on with the attempt.
 func TestMendAbandoned(t *testing.T) {
 	t.Parallel()
 	play(t, wiped, func(s *scene) {
-		ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
-		defer cancel()
+		time.Sleep(5 * time.Second) // until the trouble is seen
+		ctx, cancel := context.WithCancel(s.ctx)
+		s.set(func() {
+			s.onCall = func(_ *process, call string, isAfter bool) {
+				if call == "write" && !isAfter {
+					cancel()
+					s.set(func() { s.blind, s.onCall = true, nil }) // a person knows more than we see
+				}
+			}
+		})
 		a, err := s.p.healer.Mend(ctx, "shop", "operator:ann", false, nil)
 		if a.State != makegood.AttemptRunning {
 			t.Errorf("Mend = %s, %v", a.State, err)
@@ -464,6 +503,9 @@ func TestMendAbandoned(t *testing.T) {
 		s.run(3 * time.Minute)
 		if a := s.wantEnd(makegood.AttemptHealed, ""); s.shop.starts[a.ID] != 1 || s.told(makegood.MomentHealing, "gone on with") != 1 {
 			t.Errorf("%d starts", s.shop.starts[a.ID])
+		}
+		if got := s.shop.servedFrom; !got.Equal(s.shop.firstRed[0]) {
+			t.Errorf("served those who waited since %v, want since the first red look %v", got, s.shop.firstRed[0])
 		}
 	})
 }

@@ -259,9 +259,6 @@ func (r *run) line(ctx context.Context, kind makegood.MomentKind, text string) {
 // keep does something while it keeps the attempt in our hands: the lease is renewed, and the brake looked at. ctx of do ends
 // with its cause when the brake is put on (errPaused), or the attempt is lost.
 func (r *run) keep(ctx context.Context, do func(context.Context) error) error {
-	if on, err := r.braked(ctx); err == nil && on {
-		return errPaused
-	}
 	kept, lose := context.WithCancelCause(ctx)
 	var keeping sync.WaitGroup
 	keeping.Go(func() {

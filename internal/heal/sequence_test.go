@@ -44,8 +44,8 @@ func TestRandomFaultSequences(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if testing.Short() {
-		n = 200
+	if testing.Short() || underRace {
+		n = min(n, 100)
 	}
 	var total summary
 	var next atomic.Int64
@@ -72,6 +72,9 @@ func TestRandomFaultSequences(t *testing.T) {
 // Each bug that is planted is found: the judge can see.
 func TestMutantsAreFound(t *testing.T) {
 	t.Parallel()
+	if underRace || testing.Short() {
+		t.Skip("it takes thousands of sequences to find them all")
+	}
 	for _, tt := range []struct {
 		name  string
 		m     mutants

@@ -60,7 +60,6 @@ func (r *run) planAgain(ctx context.Context) (string, *ending, error) {
 			p.remedy = known
 		}
 	}
-	p.survey.Busy = "" // whether somebody deploys is asked again before the start
 	if no := r.h.settings(r.t, truth, &p); no != nil {
 		return "", stopped(no), ctx.Err()
 	}
