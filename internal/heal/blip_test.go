@@ -50,7 +50,8 @@ func TestLongerThanBlips(t *testing.T) {
 func (b *blips) play(t *testing.T, n int, lasts func() time.Duration) {
 	ctx, stop := context.WithCancel(t.Context())
 	p := b.start("server")
-	p.run(ctx, func() time.Duration { return time.Duration(b.rng.Int64N(int64(time.Second))) + time.Second/2 })
+	pace := rand.New(rand.NewPCG(b.rng.Uint64(), 3))
+	p.run(ctx, func() time.Duration { return time.Duration(pace.Int64N(int64(time.Second))) + time.Second/2 })
 	at := b.places["shop"]
 	for range n {
 		kind, with := b.rng.IntN(3), lasts()

@@ -19,6 +19,7 @@ type crash struct {
 	struck    string // the call at which it died; "" when there was none
 	first     makegood.HealAttempt
 	writes    int // when it died
+	starts    int
 	deployAt  time.Time
 	struckTwo bool
 }
@@ -91,7 +92,7 @@ var interludes = []interlude{
 		if c.first.State == makegood.AttemptRunning && start.StartedAt.IsZero() && c.places["shop"].starts[c.first.ID] > 0 {
 			t.Error("it was started although it was well again")
 		}
-		if a := c.now(c.first.ID); c.first.State == makegood.AttemptRunning && start.State == makegood.PlaceRunning && c.places["shop"].starts[a.ID] == 0 &&
+		if a := c.now(c.first.ID); c.first.State == makegood.AttemptRunning && start.State == makegood.PlaceRunning && c.starts == 0 &&
 			(a.State != makegood.AttemptStopped || a.Reason != makegood.HealBlip) {
 			t.Errorf("it was well again before anything was started: ended as %s, %s, want stopped, blip", a.State, a.Reason)
 		}
@@ -212,6 +213,7 @@ func (c *crash) play(t *testing.T, n int, between interlude) {
 		c.first = running[0]
 	}
 	c.writes = c.places["shop"].writes
+	c.starts = c.places["shop"].starts[c.first.ID]
 	wasStruck := c.struck != ""
 	between.does(c)
 	c.mu.Unlock()

@@ -104,6 +104,36 @@ func TestEndIsNotToldByOthers(t *testing.T) {
 	r.end(t.Context(), ending{state: makegood.AttemptHealed})
 }
 
+// doubtfulLedger fails once, and then somebody else has ended the attempt.
+type doubtfulLedger struct {
+	Ledger
+	asked int
+}
+
+func (l *doubtfulLedger) AmendAttempt(context.Context, string, int64, time.Duration, func(*makegood.HealAttempt) error) (makegood.HealAttempt, error) {
+	if l.asked++; l.asked == 1 {
+		return makegood.HealAttempt{}, errors.New("locked")
+	}
+	return makegood.HealAttempt{}, makegood.Errorf(makegood.Conflict, "It is not ours any more.")
+}
+
+func (l *doubtfulLedger) HealStanding(context.Context, makegood.HealLimits) (makegood.HealStanding, error) {
+	return makegood.HealStanding{Lately: []makegood.HealAttempt{{ID: "att1", Fence: 8, State: makegood.AttemptHealed}}}, nil
+}
+
+// The end that somebody else wrote down is not taken for ours.
+func TestAmendInDoubt(t *testing.T) {
+	t.Parallel()
+	for fence, want := range map[int64]error{7: errOvertaken, 8: nil} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRun(New(Options{Ledger: &doubtfulLedger{}}), Target{}, asking{}, makegood.HealAttempt{ID: "att1", Fence: fence}, time.Now())
+			if err := r.amend(t.Context(), nil); !errors.Is(err, want) {
+				t.Errorf("amend with fence %d = %v, want %v", fence, err, want)
+			}
+		})
+	}
+}
+
 // At a shutdown nothing is taken over any more.
 func TestResumeAtShutdown(t *testing.T) {
 	t.Parallel()

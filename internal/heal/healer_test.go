@@ -172,6 +172,7 @@ func TestReasons(t *testing.T) {
 		}, makegood.HealOverallLimit, "", heal.HealRefused},
 		{"everything else is broken too", func(s *scene) { wiped(s); s.mass = true }, makegood.HealMassFailure, "", ""},
 		{"we are blind", func(s *scene) { wiped(s); s.blind = true }, makegood.HealBlind, "", ""},
+		{"it cannot be looked at", func(s *scene) { wiped(s); s.unseen = true }, makegood.HealBlind, "", ""},
 		{"it is over", func(s *scene) {
 			s.shop.probeRed, s.lag = true, 20*time.Second
 			s.shop.advance()
@@ -663,12 +664,13 @@ func TestPlaceIsNotPestered(t *testing.T) {
 		s.shop.advance()
 		s.onCall = func(_ *process, call string, isAfter bool) {
 			if call == "survey" && !isAfter {
-				checks++
+				s.set(func() { checks++ })
 			}
 		}
 	}
 	play(t, before, func(s *scene) {
 		s.run(11 * time.Minute)
+		s.p.die()
 		if checks < 60 || checks > 130 {
 			t.Errorf("%d looks in ten minutes, want one in five seconds", checks)
 		}
@@ -756,6 +758,17 @@ func TestServedSentences(t *testing.T) {
 			t.Errorf("String of %+v = %q, want %q", tt.s, got, tt.want)
 		}
 	}
+}
+
+// The answer of a start is lost after its effect: it is found by its attempt, and nothing is begun twice.
+func TestAnswersAreLost(t *testing.T) {
+	t.Parallel()
+	play(t, func(s *scene) { wiped(s); s.shop.loses = 1 }, func(s *scene) {
+		s.run(3 * time.Minute)
+		if a := s.wantEnd(makegood.AttemptHealed, ""); s.shop.starts[a.ID] != 1 || !strings.Contains(a.Step("start").Note, "found after its answer was lost") {
+			t.Errorf("%d starts, %q", s.shop.starts[a.ID], a.Step("start").Note)
+		}
+	})
 }
 
 // The end of an attempt is kept and the ledger says that it was not: it is told, and whoever asked hears it.

@@ -98,6 +98,7 @@ type world struct {
 	wrong   []string // violations
 	blind   bool
 	mass    bool
+	unseen  bool                 // nothing can be said of what is looked at
 	since   map[string]time.Time // since when a guard fails, by its name
 	brakeAt time.Time            // since when the brake is on; zero is off
 	acting  int
@@ -735,6 +736,9 @@ func (o *outside) Look(ctx context.Context, t heal.Trouble) (still, known bool) 
 	defer o.by.thaw()
 	o.w.mu.Lock()
 	defer o.w.mu.Unlock()
+	if o.w.unseen {
+		return false, false
+	}
 	check, name, _ := strings.Cut(t.Key, "/")
 	at := o.w.places[name]
 	at.advance()
