@@ -588,6 +588,42 @@ func TestWrittenAndNeverStarted(t *testing.T) {
 	})
 }
 
+// A person who asks after such an attempt need not know it, nor wait.
+func TestWrittenAndStartedByHand(t *testing.T) {
+	t.Parallel()
+	before := func(s *scene) { wiped(s); s.shop.refuses = map[string]host.Fault{"start": host.PermissionMissing} }
+	play(t, before, func(s *scene) {
+		s.run(65 * time.Second)
+		s.set(func() { s.shop.refuses = nil })
+		if a, err := s.p.healer.Mend(s.ctx, "shop", "operator:ann", false, nil); err != nil || a.State != makegood.AttemptHealed || len(a.Names) != 2 {
+			t.Errorf("Mend = %s of %v, %v", a.State, a.Names, err)
+		}
+	})
+}
+
+// After an attempt, which takes minutes, the troubles of the other targets are read anew: one of them may be a blip by then.
+func TestTroublesAreReadAnew(t *testing.T) {
+	t.Parallel()
+	play(t, func(s *scene) { s.wipe(s.shop); s.wipe(s.places["mail"]) }, func(s *scene) {
+		s.run(70 * time.Second)
+		mail := s.places["mail"]
+		s.set(func() {
+			for _, n := range needs {
+				mail.vars[n.Name] = values[n.Name]
+			}
+			mail.deploy("", 0, true)
+		})
+		s.run(35 * time.Second)
+		s.wipe(mail)
+		s.run(40 * time.Second)
+		s.wantEnd(makegood.AttemptHealed, "") // that of the shop
+		s.run(3 * time.Minute)
+		if attempts, _ := s.list(); len(attempts) != 2 || attempts[1].Target != "mail" || attempts[1].State != makegood.AttemptHealed {
+			t.Errorf("the other one was not mended in its turn:\n%v", s)
+		}
+	})
+}
+
 // The incident stays open while an attempt is under way, whoever makes it, and from the first moment after a restart.
 func TestHolds(t *testing.T) {
 	t.Parallel()
