@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -96,8 +97,9 @@ func NeedsOf(l config.SecretList, place string) []vault.Need {
 
 // healing is what a watcher mends with.
 type healing struct {
-	w      *Watcher
-	healer *heal.Healer
+	w       *Watcher
+	healer  *heal.Healer
+	mending sync.WaitGroup // attempts that a person asked for
 }
 
 // newHealing makes the healer of a watcher. It mends nothing before Run.
