@@ -45,6 +45,7 @@ func (h *Healing) AdminRoutes() map[string]Handler {
 		"POST /api/admin/heal/targets/{name}/run":    h.run,
 		"POST /api/admin/heal/targets/{name}/verify": h.verify,
 		"POST /api/admin/heal/targets/{name}/push":   h.push,
+		"POST /api/admin/heal/targets/{name}/accept": h.accept,
 		"GET /api/admin/heal/secrets":                h.secrets,
 		"GET /api/admin/heal/targets/{name}/lacks":   h.lacks,
 	}
@@ -278,6 +279,29 @@ func (h *Healing) verify(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	writeJSON(w, http.StatusOK, HealAnswer{Trouble: h.Healer.Verify(r.Context(), t)})
+	return nil
+}
+
+// accept forgets what was known of a source of truth, and says what is wrong with it all the same.
+func (h *Healing) accept(w http.ResponseWriter, r *http.Request) error {
+	t, err := h.Healer.Target(r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	if t.Truth == nil {
+		return makegood.Errorf(makegood.Invalid, "%s has no source of truth.", t.Name)
+	}
+	if err := h.Ledger.Record(r.Context(), actor(r), makegood.Entry{Action: "secrets.accepted", Target: t.Name}); err != nil {
+		return err
+	}
+	if err := h.Healer.Forget(r.Context(), t); err != nil {
+		return err
+	}
+	trouble, err := h.Healer.Source(r.Context(), t)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, HealAnswer{Trouble: trouble})
 	return nil
 }
 

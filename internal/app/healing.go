@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -40,7 +41,11 @@ func newPlace(t config.HealTarget, allowPrivate bool, now func() time.Time) (hos
 		return pages.New(pages.Options{Account: t.Account, Project: t.Project, Token: t.Token.Value, APIBase: t.APIBase, HTTP: way(), Now: now,
 			Look: lookOf(secret.CloudflareToken, "https://dash.cloudflare.com/profile/api-tokens")})
 	case "env_file":
-		return envfile.New(envfile.Options{Name: t.Name, Path: t.Path, Command: t.Command, Status: t.Status, Now: now})
+		path, err := filepath.Abs(t.Path) // the configuration's own path may be one that is seen from here
+		if err != nil {
+			return nil, err
+		}
+		return envfile.New(envfile.Options{Name: t.Name, Path: path, Command: t.Command, Status: t.Status, Now: now})
 	case "command":
 		return command.New(command.Options{Name: t.Name, Start: t.Command, Status: t.Status, Now: now})
 	case "github_workflow":

@@ -13,6 +13,7 @@ type secretsCommands struct {
 	Check  secretsCheckCommand  `cmd:"" help:"Say of each secret whether it is there and whole, without ever showing it: the server's, or with -w all that are required, at every place."`
 	Diff   secretsDiffCommand   `cmd:"" help:"Compare targets with the source of truth. 0 is no difference, 1 is some."`
 	Push   secretsPushCommand   `cmd:"" help:"Write what a target lacks, from the source of truth. Starts nothing."`
+	Accept secretsAcceptCommand `cmd:"" help:"Believe a source of truth that has fewer names than before, or is older: somebody meant it."`
 	Keygen secretsKeygenCommand `cmd:"" help:"Make the keys that a sealed source of truth needs."`
 	Seal   secretsSealCommand   `cmd:"" help:"Seal the required secrets, from the environment, a folder, or KEY=VALUE lines on standard input."`
 	Set    secretsSetCommand    `cmd:"" help:"Put one secret into the source of truth; its value is read from standard input."`

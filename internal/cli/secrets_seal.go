@@ -331,7 +331,10 @@ type secretsSetCommand struct {
 
 // Run puts one secret into the source of truth.
 func (c secretsSetCommand) Run(s *surroundings) error {
-	if err := c.refuse("Give it on standard input: makegood secrets set NAME < FILE"); err != nil {
+	if strings.Contains(c.Name, "=") {
+		c.Literal = append(c.Literal, "")
+	}
+	if err := c.refuse("Give it on standard input: makegood secrets set NAME < FILE."); err != nil {
 		return err
 	}
 	c.File = c.file(s)

@@ -188,13 +188,41 @@ func (c secretsPushCommand) Run(s *surroundings) error {
 		case len(answer.Names) == 0:
 			fmt.Fprintf(s.out, "Nothing to write: %s lacks nothing that can be seen. Values that cannot be read there are written by name: --names A,B\n", c.Target)
 		case !answer.Wrote:
-			fmt.Fprintf(s.out, "Would write to %s: %s\nNothing was written. To write: makegood secrets push %s --yes\n", c.Target, strings.Join(answer.Names, ", "), c.Target)
+			fmt.Fprintf(s.out, "Would write to %s: %s\n", c.Target, strings.Join(answer.Names, ", "))
+			return makegood.Errorf(makegood.Invalid, "Nothing was written. To write, say --yes.") // a script that forgot it must notice
 		default:
 			for _, name := range answer.Names {
 				fmt.Fprintf(s.out, "Wrote %s %s\n", name, answer.Fingerprints[name])
 			}
 			fmt.Fprintf(s.out, "Nothing was started: %s has them from its next start on.\n", c.Target)
 		}
+		return nil
+	})
+}
+
+type secretsAcceptCommand struct {
+	Target string `arg:"" help:"The target, by its name in heal.targets."`
+	watching
+}
+
+// Run accepts a source of truth that has fewer names, or is older, than what was seen before.
+func (c secretsAcceptCommand) Run(s *surroundings) error {
+	c.File = c.file(s)
+	return s.onWatcher(c.File, writes, func(desk *control, conf *config.Watch) error {
+		if err := secretList(conf, c.File); err != nil {
+			return err
+		}
+		if err := known(conf, c.File, c.Target); err != nil {
+			return err
+		}
+		var now api.HealAnswer
+		if err := desk.ask(s.ctx, http.MethodPost, targetPath(c.Target, "accept"), struct{}{}, &now); err != nil {
+			return err
+		}
+		if now.Trouble != "" {
+			return makegood.Errorf(makegood.Conflict, "What was known before is forgotten, and the source of truth of %s is still not believed: %s", c.Target, oneLine(now.Trouble))
+		}
+		fmt.Fprintf(s.out, "The source of truth of %s is believed as it is now.\n", c.Target)
 		return nil
 	})
 }
