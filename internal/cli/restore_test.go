@@ -2,16 +2,17 @@ package cli_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/makegood/makegood/internal/cli"
 	"github.com/makegood/makegood/internal/demo"
 	"github.com/makegood/makegood/internal/secret"
 	"github.com/makegood/makegood/internal/simulate"
@@ -85,10 +86,7 @@ func newShop(t *testing.T) *shop {
 		t.Cleanup(server.Close)
 		text = strings.ReplaceAll(text, name, server.URL)
 	}
-	var out, errs strings.Builder
-	if code := cli.Main(t.Context(), []string{"secrets", "keygen", "--out", s.dir}, &out, &errs, s.lookup); code != 0 {
-		t.Fatalf("keygen: %d %s", code, errs.String())
-	}
+	s.want(0, "secrets", "keygen", "--out", s.dir)
 	signing, err := secret.Resolve("file:signing-key", s.dir, s.lookup)
 	if err != nil {
 		t.Fatal(err)
@@ -122,19 +120,27 @@ func (s *shop) write(name, text string) string {
 	return path
 }
 
-// want runs a command that must end with an exit code, and returns what it printed on both streams.
+// want runs a command that must end with an exit code, and returns what it printed on both streams. It runs in a process of its
+// own, because opening a control socket changes for a moment with which rights a process makes files.
 func (s *shop) want(code int, args ...string) string {
 	s.t.Helper()
-	var out, errs strings.Builder
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
-	got := cli.Main(ctx, args, &out, &errs, s.lookup)
-	text := out.String() + errs.String()
-	s.printed += text
-	if got != code {
+	command := exec.CommandContext(ctx, "makegood", args...) // testscript.Main put it there
+	command.Dir, command.Env = s.dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir}
+	for name, value := range s.env {
+		command.Env = append(command.Env, name+"="+value)
+	}
+	text, err := command.CombinedOutput()
+	s.printed += string(text)
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatal(err)
+	}
+	if got := command.ProcessState.ExitCode(); got != code {
 		s.t.Fatalf("makegood %v = %d, want %d:\n%s", args, got, code, text)
 	}
-	return text
+	return string(text)
 }
 
 // has fails unless all parts are in a text.
