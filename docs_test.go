@@ -9,10 +9,13 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/heal"
+	"github.com/makegood/makegood/internal/host"
 )
 
 func read(t *testing.T, name string) string {
@@ -96,8 +99,8 @@ func TestLifeOfAnIncident(t *testing.T) {
 	page := read(t, "docs/life-of-an-incident.md")
 	named := regexp.MustCompile("\\[`[a-z]+\\.(\\w+)`\\]\\(([^)]+\\.go)\\)").FindAllStringSubmatch(page, -1)
 	steps := regexp.MustCompile(`(?m)^\| \d+ \| \[`).FindAllString(page, -1)
-	if len(steps) != 15 || len(named) < len(steps) {
-		t.Errorf("the table has %d steps and the page %d functions that could be read, want 15 and more", len(steps), len(named))
+	if len(steps) != 29 || len(named) < len(steps) {
+		t.Errorf("the table has %d steps and the page %d functions that could be read, want 29 and more", len(steps), len(named))
 	}
 	for _, m := range named {
 		file := filepath.Join("docs", m[2])
@@ -105,6 +108,97 @@ func TestLifeOfAnIncident(t *testing.T) {
 			t.Errorf("docs/life-of-an-incident.md names %s, which is not in %s", m[1], file)
 		}
 	}
+}
+
+// Every reason why nothing is mended, or why it did not help, and every remedy has a row in one of the two runbooks on healing, and
+// so have the states of an attempt in docs/errors.md.
+func TestEveryWordOfHealingIsExplained(t *testing.T) {
+	t.Parallel()
+	pages := read(t, "docs/runbooks/heal-refused.md") + read(t, "docs/runbooks/heal-failed.md")
+	row := regexp.MustCompile("(?m)^\\| ((?:`\\w[\\w-]*`(?: \\*\\*!\\*\\*)?,? ?)+)\\|")
+	explained := map[string]bool{}
+	for _, m := range row.FindAllStringSubmatch(pages, -1) {
+		for _, word := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(m[1], -1) {
+			explained[word[1]] = true
+		}
+	}
+	want := constants(t, "heal.go", "HealReason")
+	for _, fault := range constants(t, "internal/host/diagnosis.go", "Fault") {
+		want = append(want, reasonOf(host.Fault(fault)))
+	}
+	for _, reason := range constants(t, "internal/vault/vault.go", "Reason") {
+		want = append(want, "truth_"+reason)
+	}
+	want = append(want, heal.Remedies()...)
+	if len(want) < 50 {
+		t.Errorf("only %d words were found in the source; the reader of constants has gone blind", len(want))
+	}
+	for _, word := range want {
+		if !explained[word] {
+			t.Errorf("neither heal-refused.md nor heal-failed.md has a row for %s", word)
+		}
+	}
+	states := read(t, "docs/errors.md")
+	for _, state := range constants(t, "heal.go", "AttemptState") {
+		if !strings.Contains(states, "| `"+state+"` |") {
+			t.Errorf("docs/errors.md does not explain the state %s of an attempt", state)
+		}
+	}
+}
+
+// reasonOf is the reason that a fault of a place is refused with, as package heal makes it.
+func reasonOf(fault host.Fault) string {
+	switch {
+	case fault == host.PlatformDown, fault == host.Limited: // nobody can mend either; both are told as the platform's
+		return string(makegood.HealPlatformDown)
+	case fault.IsCredential():
+		return "credential_" + string(fault)
+	}
+	return "place_" + string(fault)
+}
+
+// Every step that a table of a life names in sequence is numbered once, in order.
+func TestStepsAreNumberedInOrder(t *testing.T) {
+	t.Parallel()
+	for _, page := range []string{"docs/life-of-a-webhook.md", "docs/life-of-an-incident.md"} {
+		for i, m := range regexp.MustCompile(`(?m)^\| (\d+) \| \[`).FindAllStringSubmatch(read(t, page), -1) {
+			if m[1] != strconv.Itoa(i+1) {
+				t.Errorf("%s has the step %s in the place of %d", page, m[1], i+1)
+			}
+		}
+	}
+}
+
+// constants are the values of the constants of a type of strings, as the source declares them.
+func constants(t *testing.T, file, of string) (values []string) {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range parsed.Decls {
+		group, ok := d.(*ast.GenDecl)
+		if !ok || group.Tok != token.CONST {
+			continue
+		}
+		for _, s := range group.Specs {
+			c := s.(*ast.ValueSpec)
+			if name, ok := c.Type.(*ast.Ident); !ok || name.Name != of {
+				continue
+			}
+			for _, v := range c.Values {
+				text, err := strconv.Unquote(v.(*ast.BasicLit).Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				values = append(values, text)
+			}
+		}
+	}
+	if len(values) == 0 {
+		t.Fatalf("%s declares no constant of the type %s", file, of)
+	}
+	return values
 }
 
 // declares reports whether a file has a function or a method of a name.

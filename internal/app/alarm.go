@@ -328,7 +328,7 @@ func serverSpeaking(c *config.Config, now func() time.Time) speaking {
 func (a *App) openAlarm(ctx context.Context, c *config.Config, h *furniture, arrivals inspect.Intake, o Options) (*api.Incidents, error) {
 	var err error
 	if a.alarm, err = newAlarm(ctx, alarmOptions{store: a.Store, telling: c.Telling, speaking: serverSpeaking(c, o.Now), overrides: c.Checks,
-		random: o.Random, log: o.Log, metrics: a.Metrics}); err != nil {
+		random: o.Random, log: o.Log, metrics: a.Metrics, holds: a.holds}); err != nil {
 		return nil, err
 	}
 	if len(c.Channels) == 0 {
@@ -340,6 +340,9 @@ func (a *App) openAlarm(ctx context.Context, c *config.Config, h *furniture, arr
 	}
 	return a.incidents(c, hearing), a.alarm.runner.Replace(inspections(c, h, arrivals, a.alarm, hearing, o))
 }
+
+// holds reports whether the incident of a key stays open because somebody is mending it.
+func (a *App) holds(key string) bool { return a.healing != nil && a.healing.healer.Holds(key) }
 
 func (a *App) incidents(c *config.Config, hearing *watch.Hearing) *api.Incidents {
 	return &api.Incidents{Desk: a.alarm.desk, Hearing: hearing, Phones: phonesOf(c.Channels), PublicURL: c.PublicURL, Refused: refusals(a.Metrics),

@@ -49,6 +49,8 @@ type Options struct {
 	// NoAlarm leaves out the looks, the timers and the telling, which write in the background: for tests that count commits.
 	// What a person does to an incident is written down all the same.
 	NoAlarm bool
+	// Drill runs a drill in a simulated world, for a watcher whose configuration wants some; nil cannot.
+	Drill func(ctx context.Context, name string) (makegood.DrillResult, error)
 	// Lookup finds variables of the environment, for a watcher whose source of truth is there; os.LookupEnv when nil.
 	Lookup func(string) (string, bool)
 	// Control is the control socket of a watcher, beside its database when "".
@@ -70,6 +72,7 @@ type App struct {
 	stopWithin time.Duration
 	queue      *queue.Queue
 	alarm      *alarm
+	healing    *healing // of a server; nil before it is open
 	panics     chan panicked
 	background []func(ctx context.Context) // what runs beside the server, and ends before anything is torn down
 	listener   net.Listener
@@ -102,6 +105,8 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 		Now: o.Now, Log: o.Log.With("component", "intake"), Metrics: a.Metrics})
 	fulfiller := &fulfill.Fulfiller{Effects: h.effects, Store: a.Store, Terms: h.terms, Now: o.Now,
 		Log: o.Log.With("component", "fulfill")}
+	seen := &activity{}
+	seen.saw(o.Now())
 	waited := a.Metrics.Histogram("job_wait_seconds", "Time from when a job could run until it ran.", "kind")
 	slow := a.Metrics.Counter("slow_jobs_total", "Runs of jobs that took longer than ten seconds.", "kind")
 	if a.queue, err = queue.New(queue.Options{
@@ -114,7 +119,10 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 		},
 		Workers: map[string]int{makegood.QueuePayments: c.Workers.Payments, makegood.QueueEffects: c.Workers.Effects},
 		Logger:  o.Log.With("component", "queue"),
-		Seen:    func(kind string, wait time.Duration) { waited.With(kind).Observe(wait) },
+		Seen: func(kind string, wait time.Duration) {
+			seen.saw(o.Now())
+			waited.With(kind).Observe(wait)
+		},
 		Slow: func(ctx context.Context, job makegood.Job, took time.Duration) error {
 			slow.With(job.Kind).Inc()
 			return a.Store.KeepSlowJob(ctx, job, took)
@@ -130,6 +138,9 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 	}
 	incidents, err := a.openAlarm(ctx, c, h, arrivals, o)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.openHealing(ctx, c, seen, o); err != nil {
 		return nil, err
 	}
 	health := api.NewHealth(newChecks(c, a.Store, h.sources, h.sender, arrivals, incidents.Hearing), o.Now, func(component string, err error) {

@@ -18,11 +18,11 @@ import (
 	"github.com/makegood/makegood/internal/vault"
 )
 
-// desk is what operators may ask of the healer.
-func (h *healing) desk() *api.Healing {
-	return &api.Healing{Healer: h.healer, Ledger: h.w.Store, Mend: h.mend, Secrets: h.secretsAt,
+// healDesk is what operators may ask of the healer.
+func (w *Watcher) healDesk() *api.Healing {
+	return &api.Healing{Healer: w.healing.healer, Ledger: w.Store, Mend: w.mend, Secrets: w.secretsAt,
 		Attempts: func(ctx context.Context, target string, most int) ([]makegood.HealAttempt, error) {
-			return h.w.Store.Attempts(ctx, store.AttemptFilter{Target: target, Limit: most})
+			return w.Store.Attempts(ctx, store.AttemptFilter{Target: target, Limit: most})
 		}}
 }
 
@@ -32,21 +32,21 @@ const mendWithin = 2 * time.Hour
 
 // mend begins an attempt that outlives whoever asked, and returns its first word: that it has begun, or why not. Whoever closes
 // the watcher waits for it; it is left as it is then, and the next start goes on with it.
-func (h *healing) mend(ctx context.Context, target, actor string, all bool) (api.HealBegun, error) {
+func (w *Watcher) mend(ctx context.Context, target, actor string, all bool) (api.HealBegun, error) {
 	type word struct {
 		begun api.HealBegun
 		err   error
 	}
-	if _, err := h.healer.Target(target); err != nil {
+	if _, err := w.healing.healer.Target(target); err != nil {
 		return api.HealBegun{}, err
 	}
 	first := make(chan word, 1) // only the first word is sent, so nobody ever waits to say it
 	var once sync.Once
-	say := func(w word) { once.Do(func() { first <- w }) }
-	mending, cancel := h.w.untilStop(ctx, mendWithin)
-	h.mending.Go(func() {
+	say := func(x word) { once.Do(func() { first <- x }) }
+	mending, cancel := w.untilStop(ctx, mendWithin)
+	w.mending.Go(func() {
 		defer cancel()
-		a, err := h.healer.Mend(mending, target, actor, all, func(a makegood.HealAttempt) { say(word{begun: begunOf(a)}) })
+		a, err := w.healing.healer.Mend(mending, target, actor, all, func(a makegood.HealAttempt) { say(word{begun: begunOf(a)}) })
 		var no *makegood.HealRefusal
 		switch {
 		case errors.As(err, &no):
@@ -58,8 +58,8 @@ func (h *healing) mend(ctx context.Context, target, actor string, all bool) (api
 		}
 	})
 	select {
-	case w := <-first:
-		return w.begun, w.err
+	case x := <-first:
+		return x.begun, x.err
 	case <-ctx.Done():
 		return api.HealBegun{}, ctx.Err()
 	}
@@ -114,13 +114,13 @@ const (
 )
 
 // secretsAt says how every required secret stands at every place.
-func (h *healing) secretsAt(ctx context.Context) ([]api.SecretAt, error) {
-	c := h.w.current()
+func (w *Watcher) secretsAt(ctx context.Context) ([]api.SecretAt, error) {
+	c := w.current()
 	if !c.Secrets.IsSet {
 		return nil, makegood.Errorf(makegood.NotFound, "The configuration has no section secrets, so it is not known what belongs where. docs/configuration.md shows one.")
 	}
-	truth, rows := h.sourceRows(ctx, c.Secrets)
-	targets := h.healer.Targets()
+	truth, rows := w.sourceRows(ctx, c.Secrets)
+	targets := w.healing.healer.Targets()
 	more := make([][]api.SecretAt, len(targets))
 	places := make(chan struct{}, placesTogether)
 	var asking sync.WaitGroup
@@ -138,17 +138,17 @@ func (h *healing) secretsAt(ctx context.Context) ([]api.SecretAt, error) {
 	for _, list := range more {
 		rows = append(rows, list...)
 	}
-	return append(rows, h.serverRows(c, truth)...), nil
+	return append(rows, w.serverRows(c, truth)...), nil
 }
 
 // sourceRows reads and judges the source of truth. The truth is zero when it cannot be read; what is wrong with one secret keeps
 // no other from being compared.
-func (h *healing) sourceRows(ctx context.Context, list config.SecretList) (vault.Truth, []api.SecretAt) {
+func (w *Watcher) sourceRows(ctx context.Context, list config.SecretList) (vault.Truth, []api.SecretAt) {
 	var needs []vault.Need
 	for _, r := range list.Required {
 		needs = append(needs, vault.Need{Name: r.Name, Kind: r.Kind, Mode: list.Mode, NotAfter: r.NotAfter, Optional: r.Optional})
 	}
-	truth, err := newTruth(list, needs, h.w.lookup).Read(ctx)
+	truth, err := newTruth(list, needs, w.healing.lookup).Read(ctx)
 	if err != nil {
 		says := "The source of truth cannot be read."
 		var r *vault.Refusal
@@ -157,10 +157,10 @@ func (h *healing) sourceRows(ctx context.Context, list config.SecretList) (vault
 		}
 		return vault.Truth{}, []api.SecretAt{{Place: sourcePlace, State: api.SecretUnbelieved, Says: says}}
 	}
-	now := h.w.now()
+	now := w.now()
 	var rows []api.SecretAt
 	refused := map[string]*vault.Refusal{}
-	for _, r := range append(vault.Judge(truth, needs, vault.Known{}, list.Mode, now), h.wentBack(ctx)...) {
+	for _, r := range append(vault.Judge(truth, needs, vault.Known{}, list.Mode, now), w.wentBack(ctx)...) {
 		isNeed := slices.ContainsFunc(needs, func(n vault.Need) bool { return n.Name == r.Name })
 		switch {
 		case isNeed && refused[r.Name] == nil:
@@ -176,10 +176,10 @@ func (h *healing) sourceRows(ctx context.Context, list config.SecretList) (vault
 }
 
 // wentBack are the refusals that only what was known before shows: it is older than before, or has lost names.
-func (h *healing) wentBack(ctx context.Context) []*vault.Refusal {
+func (w *Watcher) wentBack(ctx context.Context) []*vault.Refusal {
 	var found []*vault.Refusal
-	for _, t := range h.healer.Targets() {
-		_, refusals, err := h.healer.Truth(ctx, t)
+	for _, t := range w.healing.healer.Targets() {
+		_, refusals, err := w.healing.healer.Truth(ctx, t)
 		if err != nil {
 			continue // the watcher's own database is red already
 		}
@@ -260,12 +260,12 @@ func targetRows(ctx context.Context, t heal.Target, truth vault.Truth) []api.Sec
 }
 
 // serverRows compares what the running server says that it runs with, by its last beat.
-func (h *healing) serverRows(c *config.Watch, truth vault.Truth) []api.SecretAt {
+func (w *Watcher) serverRows(c *config.Watch, truth vault.Truth) []api.SecretAt {
 	needs := NeedsOf(c.Secrets, config.ServerPlace)
 	if len(needs) == 0 {
 		return nil
 	}
-	answer, ok := h.answer()
+	answer, ok := w.healing.answer()
 	if !ok {
 		return []api.SecretAt{{Place: config.ServerPlace, State: api.SecretThere,
 			Says: "It was not heard of lately, so nothing can be said of what it runs with. A watcher that runs here hears it."}}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -41,7 +41,7 @@ func newPlace(t config.HealTarget, allowPrivate bool, now func() time.Time) (hos
 		return pages.New(pages.Options{Account: t.Account, Project: t.Project, Token: t.Token.Value, APIBase: t.APIBase, HTTP: way(), Now: now,
 			Look: lookOf(secret.CloudflareToken, "https://dash.cloudflare.com/profile/api-tokens")})
 	case "env_file":
-		path, err := filepath.Abs(t.Path) // the configuration's own path may be one that is seen from here
+		path, err := filepath.Abs(t.Path)
 		if err != nil {
 			return nil, err
 		}
@@ -100,18 +100,22 @@ func NeedsOf(l config.SecretList, place string) []vault.Need {
 	return needs
 }
 
-// healing is what a watcher mends with.
+// healing is what a watcher, or a server, mends with.
 type healing struct {
-	w       *Watcher
-	healer  *heal.Healer
-	mending sync.WaitGroup // attempts that a person asked for
+	alarm  *alarm
+	store  *store.Store
+	log    *slog.Logger
+	now    func() time.Time
+	lookup func(string) (string, bool)
+	peer   func() *watch.Beating // nil when there is no other side; so is what it returns
+	healer *heal.Healer
 }
 
-// newHealing makes the healer of a watcher. It mends nothing before Run.
-func (w *Watcher) newHealing(ctx context.Context, o Options) (*healing, error) {
-	h := &healing{w: w}
+// newHealing makes the healer of a program. It mends nothing before Run.
+func newHealing(ctx context.Context, a *alarm, node string, peer func() *watch.Beating, o Options) (*healing, error) {
+	h := &healing{alarm: a, store: a.o.store, log: o.Log.With("component", "heal"), now: o.Now, lookup: o.Lookup, peer: peer}
 	var raised []string
-	open, err := w.Store.OpenIncidents(ctx)
+	open, err := h.store.OpenIncidents(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +124,7 @@ func (w *Watcher) newHealing(ctx context.Context, o Options) (*healing, error) {
 			raised = append(raised, key)
 		}
 	}
-	h.healer = heal.New(heal.Options{Ledger: w.Store, Outside: h, Record: h, Holder: w.node, Now: w.now, NewID: w.alarm.newID, Log: o.Log.With("component", "heal"),
+	h.healer = heal.New(heal.Options{Ledger: h.store, Outside: h, Record: h, Holder: node, Now: h.now, NewID: a.newID, Log: h.log,
 		Changed: h.changed}, raised...)
 	return h, nil
 }
@@ -129,7 +133,7 @@ func (w *Watcher) newHealing(ctx context.Context, o Options) (*healing, error) {
 func (h *healing) targets(c *config.Watch) ([]heal.Target, error) {
 	var all []heal.Target
 	for _, t := range c.Heal.Targets {
-		place, err := newPlace(t, c.Outbound.AllowPrivate, h.w.now)
+		place, err := newPlace(t, c.Outbound.AllowPrivate, h.now)
 		if err != nil {
 			return nil, fmt.Errorf("heal target %s: %w", t.Name, err)
 		}
@@ -137,12 +141,10 @@ func (h *healing) targets(c *config.Watch) ([]heal.Target, error) {
 			Patience: t.After, StartWithin: t.StartWithin, Steady: t.Steady, VerifyEvery: t.VerifyEvery, VerifyWithin: t.VerifyWithin,
 			Verify: h.verify(verifiedBy(t, c))}
 		if _, writes := place.(host.Writer); writes && c.Secrets.IsSet {
-			target.Truth = newTruth(c.Secrets, target.Needs, h.w.lookup)
+			target.Truth = newTruth(c.Secrets, target.Needs, h.lookup)
 		}
 		if c.Server != nil {
-			target.Serve, target.Reported = func(ctx context.Context, since time.Time) (heal.Served, error) {
-				return h.serve(ctx, since, h.w.now(), "")
-			}, h.reported(c)
+			target.Serve, target.Reported = h.serve, h.reported(c)
 		}
 		all = append(all, target)
 	}
@@ -191,7 +193,7 @@ func (h *healing) verify(keys []string) func(context.Context) string {
 			return "nothing looks at it from outside: name monitors for the target"
 		}
 		for _, key := range keys {
-			s, err := h.w.alarm.runner.LookNow(ctx, key)
+			s, err := h.alarm.runner.LookNow(ctx, key)
 			switch {
 			case err != nil:
 				return key + " could not be looked at"
@@ -207,11 +209,11 @@ func (h *healing) verify(keys []string) func(context.Context) string {
 
 // serve asks the server to serve those who waited.
 func (h *healing) serve(ctx context.Context, since, ended time.Time, attempt string) (heal.Served, error) {
-	beating := h.w.peer()
+	beating := h.beating()
 	if beating == nil {
 		return heal.Served{}, makegood.Errorf(makegood.NotFound, "There is no server to be asked.")
 	}
-	a, err := watch.AskServe(ctx, beating.HTTP, beating.URL, beating.Secret, watch.ServeAsk{Since: since, Ended: ended, Attempt: attempt, At: h.w.now()})
+	a, err := watch.AskServe(ctx, beating.HTTP, beating.URL, beating.Secret, watch.ServeAsk{Since: since, Ended: ended, Attempt: attempt, At: h.now()})
 	return heal.Served{Waited: a.Waited, Waiting: a.Waiting, Longest: a.Longest, Pulled: a.Pulled, Again: a.Again, Note: a.Note}, err
 }
 
@@ -237,20 +239,28 @@ func (h *healing) reported(c *config.Watch) func(map[string]string) []string {
 	}
 }
 
+// beating is our end of the beats; nil when there is no other side.
+func (h *healing) beating() *watch.Beating {
+	if h.peer == nil {
+		return nil
+	}
+	return h.peer()
+}
+
 // answer is the server's last proved answer, if it is fresh.
 func (h *healing) answer() (makegood.PeerBeat, bool) {
-	beating := h.w.peer()
+	beating := h.beating()
 	if beating == nil {
 		return makegood.PeerBeat{}, false
 	}
 	answer, heard := beating.Answer()
-	return answer, !heard.IsZero() && h.w.now().Sub(heard) < beatFresh
+	return answer, !heard.IsZero() && h.now().Sub(heard) < beatFresh
 }
 
 // Troubles lists what is open here and is not muted, and what the server says of itself. What is in maintenance, or silenced, is
 // somebody's work: nobody mends under their hands.
 func (h *healing) Troubles(ctx context.Context) ([]heal.Trouble, error) {
-	open, err := h.w.Store.Incidents(ctx, store.IncidentFilter{Open: true, Limit: makegood.ListMax})
+	open, err := h.store.Incidents(ctx, store.IncidentFilter{Open: true, Limit: makegood.ListMax})
 	if err != nil {
 		return nil, err
 	}
@@ -275,7 +285,7 @@ func (h *healing) Look(ctx context.Context, t heal.Trouble) (still, known bool) 
 		_, still = answer.Ails[key]
 		return still, ok
 	}
-	s, err := h.w.alarm.runner.LookNow(ctx, t.Key)
+	s, err := h.alarm.runner.LookNow(ctx, t.Key)
 	if err != nil || s.Unknown {
 		return false, false
 	}
@@ -284,7 +294,7 @@ func (h *healing) Look(ctx context.Context, t heal.Trouble) (still, known bool) 
 
 // Others counts what is looked at and has nothing to do with the patterns.
 func (h *healing) Others(patterns []string) (down, all int) {
-	for _, s := range h.w.alarm.runner.Statuses() {
+	for _, s := range h.alarm.runner.Statuses() {
 		isOurs := slices.ContainsFunc(patterns, func(p string) bool { return makegood.MatchKey(p, s.Key) })
 		if isOurs || slices.Contains(aboutHealing, s.Check) || s.Believed == monitor.Pending || s.Maintained {
 			continue
@@ -303,7 +313,7 @@ var aboutHealing = []string{heal.DriftCheck, inspect.SecretSource, inspect.Deplo
 
 // Blind reports whether we cannot see.
 func (h *healing) Blind() bool {
-	blind, _ := h.w.alarm.runner.IsBlind()
+	blind, _ := h.alarm.runner.IsBlind()
 	return blind
 }
 
@@ -312,8 +322,8 @@ func (h *healing) Line(ctx context.Context, incidentID string, kind makegood.Mom
 	if incidentID == "" {
 		return
 	}
-	if err := h.w.alarm.desk.HealLine(context.WithoutCancel(ctx), incidentID, kind, text); err != nil {
-		h.w.log.Error("a line about healing cannot be kept", "incident", incidentID, "err", err)
+	if err := h.alarm.desk.HealLine(context.WithoutCancel(ctx), incidentID, kind, text); err != nil {
+		h.log.Error("a line about healing cannot be kept", "incident", incidentID, "err", err)
 	}
 }
 
@@ -321,13 +331,13 @@ func (h *healing) Line(ctx context.Context, incidentID string, kind makegood.Mom
 func (h *healing) Found(ctx context.Context, check, target, detail string) {
 	ctx = context.WithoutCancel(ctx)
 	if check == heal.Healed {
-		list, err := h.w.Store.Attempts(ctx, store.AttemptFilter{Target: target, State: makegood.AttemptHealed, Limit: healsMax + 1})
-		if err == nil && len(list) > healsMax && h.w.now().Sub(list[healsMax].StartedAt) < healsWithin {
-			h.w.alarm.foundAs(ctx, check, target, fmt.Sprintf("%d heals within a week: %s", len(list), detail), makegood.P1)
+		list, err := h.store.Attempts(ctx, store.AttemptFilter{Target: target, State: makegood.AttemptHealed, Limit: healsMax + 1})
+		if err == nil && len(list) > healsMax && h.now().Sub(list[healsMax].StartedAt) < healsWithin {
+			h.alarm.foundAs(ctx, check, target, fmt.Sprintf("%d heals within a week: %s", len(list), detail), makegood.P1)
 			return
 		}
 	}
-	h.w.alarm.found(ctx, check, target, detail)
+	h.alarm.found(ctx, check, target, detail)
 }
 
 // More than so many heals within a week are an outage that nobody looks into (watch-alert-heal, pitfall 11).
@@ -338,7 +348,7 @@ const (
 
 // Cleared ends an incident of the healer's own.
 func (h *healing) Cleared(ctx context.Context, check, target, why string) {
-	h.w.alarm.cleared(context.WithoutCancel(ctx), makegood.FindingKey(check, target), why)
+	h.alarm.cleared(context.WithoutCancel(ctx), makegood.FindingKey(check, target), why)
 }
 
 // changed shows in the monitors that something is being done about them.
@@ -347,9 +357,9 @@ func (h *healing) changed(a makegood.HealAttempt) {
 	if err != nil {
 		return
 	}
-	for _, s := range h.w.alarm.runner.Statuses() {
+	for _, s := range h.alarm.runner.Statuses() {
 		if slices.ContainsFunc(t.When, func(p string) bool { return makegood.MatchKey(p, s.Key) }) {
-			h.w.alarm.runner.SetHealing(s.Key, a.State == makegood.AttemptRunning)
+			h.alarm.runner.SetHealing(s.Key, a.State == makegood.AttemptRunning)
 		}
 	}
 }
@@ -359,7 +369,7 @@ func (h *healing) monitors(targets []heal.Target) []monitor.Monitor {
 	var all []monitor.Monitor
 	for _, t := range targets {
 		add := func(code string, local bool, ask func(context.Context, heal.Target) (string, error)) {
-			for _, m := range h.w.alarm.named(code, t.Name, askedProbe{h.w.now, func(ctx context.Context) (string, error) { return ask(ctx, t) }}, local) {
+			for _, m := range h.alarm.named(code, t.Name, askedProbe{h.now, func(ctx context.Context) (string, error) { return ask(ctx, t) }}, local) {
 				m.Timeout = placeTimeout
 				all = append(all, m)
 			}

@@ -36,9 +36,6 @@ type Watcher struct {
 	load  func() (*config.Watch, error)
 	path  string
 	ends  <-chan struct{} // closed when the program stops
-	// lookup finds variables of the environment, for a source of truth that is kept there.
-	lookup  func(string) (string, bool)
-	healing *healing
 
 	mu        sync.Mutex
 	config    *config.Watch
@@ -46,6 +43,9 @@ type Watcher struct {
 	refused   bool           // the last reading of the configuration
 	reloading sync.Mutex     // one reading of the configuration at a time
 	smoking   sync.Mutex     // one smoke test at a time
+	drilling  sync.Mutex     // one drill at a time
+	simulated func(ctx context.Context, name string) (makegood.DrillResult, error)
+	mending   sync.WaitGroup // attempts that a person asked for
 }
 
 // WatchPath names the file of a watcher's configuration and reads it anew.
@@ -58,7 +58,7 @@ type WatchPath struct {
 func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options) (_ *Watcher, err error) {
 	o.fill()
 	ends, end := context.WithCancel(context.Background())
-	w := &Watcher{App: newApp(c.Name, &o), config: c, load: file.Load, path: file.Path, ends: ends.Done(), lookup: o.Lookup}
+	w := &Watcher{App: newApp(c.Name, &o), config: c, load: file.Load, path: file.Path, ends: ends.Done(), simulated: o.Drill}
 	w.onClose("what is under way", func(context.Context) error { end(); return nil })
 	defer func() {
 		if err != nil {
@@ -81,12 +81,12 @@ func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options)
 		return nil, err
 	}
 	w.beating = w.newBeating(c)
-	if w.healing, err = w.newHealing(ctx, o); err != nil {
+	if w.healing, err = newHealing(ctx, w.alarm, w.node, w.peer, o); err != nil {
 		return nil, err
 	}
 	w.onClose("what is being mended", func(ctx context.Context) error {
 		end()
-		return within(ctx, w.healing.mending.Wait)
+		return within(ctx, w.mending.Wait)
 	})
 	targets, err := w.healing.targets(c)
 	if err != nil {
@@ -109,7 +109,7 @@ func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options)
 		}
 	}
 	socket := cmp.Or(o.Control, ControlSocket(c.Database))
-	if err := w.openControl(socket, watcherSocketRemedy, w.incidents(c).AdminRoutes(), w.healing.desk().AdminRoutes()); err != nil {
+	if err := w.openControl(socket, watcherSocketRemedy, w.incidents(c).AdminRoutes(), (&api.Drills{Run: w.drillUntilStop}).AdminRoutes(), w.healDesk().AdminRoutes()); err != nil {
 		return nil, errors.Join(err, w.listener.Close())
 	}
 	return w, nil
@@ -190,13 +190,10 @@ func (w *Watcher) incidents(c *config.Watch) *api.Incidents {
 		Refused: refusals(w.Metrics), TestChannel: func(ctx context.Context, channel string) (string, error) { return w.alarm.current().Test(ctx, channel) }}
 }
 
-// holds reports whether the incident of a key stays open because somebody is mending it.
-func (w *Watcher) holds(key string) bool { return w.healing != nil && w.healing.healer.Holds(key) }
-
 // Run watches until ctx ends.
 func (w *Watcher) Run(ctx context.Context) error {
 	w.App.alarm = w.alarm
-	w.App.background = append(w.App.background, w.followConfiguration, w.healing.healer.Run)
+	w.App.background = append(w.App.background, w.followConfiguration, w.healing.healer.Run, w.runDrills)
 	return w.App.serve(ctx)
 }
 
@@ -349,6 +346,13 @@ func (w *Watcher) Smoke(ctx context.Context) (*smoke.Result, error) {
 	}
 	w.alarm.judge(context.WithoutCancel(ctx), r)
 	return &r, nil
+}
+
+// drillUntilStop is Drill for somebody who may go away.
+func (w *Watcher) drillUntilStop(ctx context.Context, name, target string) (makegood.DrillResult, error) {
+	ctx, cancel := w.untilStop(ctx, drillWithin+5*time.Minute)
+	defer cancel()
+	return w.Drill(ctx, name, target)
 }
 
 // untilStop is a context that outlives whoever asked, but neither its time nor the program.

@@ -1,13 +1,18 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/makegood/makegood"
+	"github.com/makegood/makegood/internal/api"
 	"github.com/makegood/makegood/internal/drill"
+	"github.com/makegood/makegood/internal/store"
 )
 
 type drillCommands struct {
@@ -16,45 +21,76 @@ type drillCommands struct {
 }
 
 type drillListCommand struct {
-	JSON bool `help:"Print JSON, for programs."`
+	JSON    bool   `help:"Print JSON, for programs."`
+	Watcher string `name:"watcher" short:"w" help:"Say too how each went last at the watcher with this file." placeholder:"FILE"`
 }
 
 type drillRow struct {
-	Name  string   `json:"name"`
-	Says  string   `json:"says"`
-	Heals bool     `json:"heals"`
-	Hosts []string `json:"hosts"`
+	Name  string           `json:"name"`
+	Says  string           `json:"says"`
+	Heals bool             `json:"heals"`
+	Hosts []string         `json:"hosts"`
+	Last  *store.KeptDrill `json:"last,omitempty"` // that the watcher kept
 }
 
 // Run lists the drills.
 func (c drillListCommand) Run(s *surroundings) error {
 	var rows []drillRow
 	for _, d := range drill.All() {
-		rows = append(rows, drillRow{d.Name, d.Says, d.Heals, d.Hosts})
+		rows = append(rows, drillRow{Name: d.Name, Says: d.Says, Heals: d.Heals, Hosts: d.Hosts})
+	}
+	if c.Watcher != "" {
+		if err := c.addLast(s, rows); err != nil {
+			return err
+		}
 	}
 	if c.JSON {
 		return s.printJSON(rows)
 	}
 	w := table(s.out)
-	fmt.Fprintln(w, "DRILL\tMENDED BY\tHOSTS\tWHAT IS BROKEN")
+	fmt.Fprintln(w, "DRILL\tMENDED BY\tHOSTS\tLAST (UTC)\tWHAT IS BROKEN")
 	for _, r := range rows {
-		by := "a person"
+		by, last := "a person", "-"
 		if r.Heals {
 			by = "itself"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Name, by, strings.Join(r.Hosts, ", "), r.Says)
+		if r.Last != nil {
+			last = stamp(r.Last.BeganAt) + map[bool]string{true: " passed", false: " FAILED"}[r.Last.Passed]
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Name, by, strings.Join(r.Hosts, ", "), last, r.Says)
 	}
 	return w.Flush()
 }
 
+// addLast adds how each drill went last.
+func (c drillListCommand) addLast(s *surroundings, rows []drillRow) error {
+	conf, err := s.loadWatch(c.Watcher)
+	if err != nil {
+		return err
+	}
+	db, err := store.OpenReading(s.ctx, conf.Database)
+	if err != nil {
+		return err
+	}
+	for k := range rows {
+		last, lastErr := db.Drills(s.ctx, rows[k].Name, 1)
+		if err = errors.Join(err, lastErr); len(last) > 0 {
+			rows[k].Last = &last[0]
+		}
+	}
+	return errors.Join(err, db.Close())
+}
+
 type drillRunCommand struct {
-	Name  string        `arg:"" help:"Which drill; makegood drill list names them."`
-	Host  string        `help:"Where the server runs: pages (a host with a build) or env-file (a file of variables and a command)." placeholder:"KIND"`
-	Scale float64       `help:"How many times as fast everything goes that waits. The limits are divided by it." default:"1"`
-	Build time.Duration `help:"How long a deployment takes at the host, in real time." default:"45s"`
-	Keep  string        `help:"Do it in this folder, and leave it there: the logs and databases of all processes." placeholder:"FOLDER"`
-	Lax   bool          `help:"Fail only if something did not happen, and not if it happened too late: for machines that are busy."`
-	JSON  bool          `help:"Print JSON, for programs."`
+	Name    string        `arg:"" help:"Which drill; makegood drill list names them."`
+	Host    string        `help:"Where the server runs: pages (a host with a build) or env-file (a file of variables and a command)." placeholder:"KIND"`
+	Scale   float64       `help:"How many times as fast everything goes that waits. The limits are divided by it." default:"1"`
+	Build   time.Duration `help:"How long a deployment takes at the host, in real time." default:"45s"`
+	Keep    string        `help:"Do it in this folder, and leave it there: the logs and databases of all processes." placeholder:"FOLDER"`
+	Target  string        `help:"Break this target of the watcher's file in truth, which its configuration has to allow (drill: true): only for drills that wipe secrets. The watcher has to run here." placeholder:"NAME"`
+	Watcher string        `name:"watcher" short:"w" default:"watch.yaml" help:"The watcher's configuration file, for --target." placeholder:"FILE"`
+	Lax     bool          `help:"Fail only if something did not happen, and not if it happened too late: for machines that are busy."`
+	JSON    bool          `help:"Print JSON, for programs."`
 }
 
 // Run runs a drill and says how it went. Its exit says whether it passed.
@@ -62,6 +98,9 @@ func (c drillRunCommand) Run(s *surroundings) error {
 	d, err := drill.Find(c.Name)
 	if err != nil {
 		return err
+	}
+	if c.Target != "" {
+		return c.real(s)
 	}
 	program, err := os.Executable()
 	if err != nil {
@@ -82,6 +121,31 @@ func (c drillRunCommand) Run(s *surroundings) error {
 	if err != nil {
 		return err
 	}
+	return c.verdict(s, r)
+}
+
+// real has the watcher that runs here break a real target.
+func (c drillRunCommand) real(s *surroundings) error {
+	var r makegood.DrillResult
+	err := s.actOnWatcher(c.Watcher, func(a *control) error {
+		if !c.JSON {
+			fmt.Fprintf(s.out, "The watcher breaks %s, and mends it again whatever it sees. This takes minutes; stopping this command does not stop it.\n", c.Target)
+		}
+		return a.ask(s.ctx, "POST", "/api/admin/drills", api.DrillAsk{Name: c.Name, Target: c.Target}, &r)
+	})
+	if err != nil {
+		return err
+	}
+	if !c.JSON {
+		for _, m := range r.Timeline {
+			fmt.Fprintln(s.out, m)
+		}
+	}
+	return c.verdict(s, r)
+}
+
+// verdict prints how it went, and is an error when the drill failed.
+func (c drillRunCommand) verdict(s *surroundings, r makegood.DrillResult) error {
 	if c.JSON {
 		if err := s.printJSON(r); err != nil {
 			return err
@@ -99,7 +163,7 @@ func (c drillRunCommand) Run(s *surroundings) error {
 }
 
 // printDrill prints what had to happen, against its limits.
-func printDrill(s *surroundings, r drill.Result) {
+func printDrill(s *surroundings, r makegood.DrillResult) {
 	fmt.Fprintln(s.out)
 	w := table(s.out)
 	fmt.Fprintln(w, "WHAT HAD TO HAPPEN\tTOOK\tAT MOST\tAIM\t")
@@ -127,3 +191,16 @@ func printDrill(s *surroundings, r drill.Result) {
 
 // tenths is a time to a tenth of a second.
 func tenths(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }
+
+// simulatedDrill runs a drill for a watcher whose configuration wants some, in processes of this very program.
+func simulatedDrill(ctx context.Context, name string) (makegood.DrillResult, error) {
+	d, err := drill.Find(name)
+	if err != nil {
+		return makegood.DrillResult{}, makegood.Wrap(err, makegood.NotFound, err.Error())
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return makegood.DrillResult{}, err
+	}
+	return drill.Run(ctx, d, drill.Options{Program: program})
+}

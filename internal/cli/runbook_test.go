@@ -380,7 +380,7 @@ func TestCommandsThatDoNotExist(t *testing.T) {
 		"```sh\nmakegood incidents resolve ID\n```":                           errAny,
 		"```sh\ncurl -s http://x | grep y; makegood checks\n```":              errAny,
 		"   ```sh\n   makegood backup create\n   ```":                         errAny,
-		"`makegood undo-everything`":                                          errAny,
+		"`makegood restore-all`":                                              errAny,
 		"`orders mend`":                                                       errAny,
 		"`makegood webhooks discard LETTER --because x`":                      errAny,
 		"`makegood runbook a b`":                                              errAny,

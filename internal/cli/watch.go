@@ -74,7 +74,7 @@ func (c watchCommand) Run(s *surroundings) error {
 		return err
 	}
 	defer done()
-	w, err := app.NewWatcher(s.ctx, conf, file, app.Options{Log: log, Notify: supervisor(s.lookup)})
+	w, err := app.NewWatcher(s.ctx, conf, file, app.Options{Log: log, Notify: supervisor(s.lookup), Lookup: s.lookup, Drill: simulatedDrill})
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (c watchCommand) once(s *surroundings, conf *config.Watch, file app.WatchPa
 	if err != nil {
 		return err
 	}
-	w, err := app.NewWatcher(s.ctx, conf, file, app.Options{Log: log, Listener: listener})
+	w, err := app.NewWatcher(s.ctx, conf, file, app.Options{Log: log, Listener: listener, Lookup: s.lookup})
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -265,7 +265,7 @@ func (c smokeCommand) tell(s *surroundings, conf *config.Watch, r smoke.Result) 
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	w, err := app.NewWatcher(s.ctx, conf, app.WatchPath{}, app.Options{Log: log, Listener: listener})
+	w, err := app.NewWatcher(s.ctx, conf, app.WatchPath{}, app.Options{Log: log, Listener: listener, Lookup: s.lookup})
 	if makegood.CodeOf(err) == makegood.Conflict { // a watcher runs here and has the database
 		return makegood.Wrap(errors.Join(err, listener.Close()), makegood.Conflict,
 			"A watcher with this file runs here. Have it walk and tell by itself: POST /__trigger.")

@@ -42,6 +42,7 @@ type Config struct {
 	Outbound  Outbound
 	Watcher   Watcher
 	Checks    []CheckOverride
+	Heal      ServerHeal
 	Errors    Errors
 	// References says of each secret that came from a variable of the environment which one it was, by the secret's path.
 	References map[string]string

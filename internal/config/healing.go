@@ -87,6 +87,12 @@ type HealTarget struct {
 	Steady       int
 }
 
+// ServerHeal is what a server mends of itself.
+type ServerHeal struct {
+	Workers bool          // whether workers that take no jobs are started again
+	After   time.Duration // how long they must have taken none
+}
+
 // DrillPlan is a drill that the watcher runs by itself.
 type DrillPlan struct {
 	Name   string

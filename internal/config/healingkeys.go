@@ -142,6 +142,16 @@ func healKeys() []key {
 	}
 }
 
+// serverHealKeys are the rows of what a server mends of itself.
+func serverHealKeys() []key {
+	return []key{
+		{path: "heal", kind: section, shown: "none: a person does it", off: true, meaning: "What the server mends of itself. What is wrong with its host, its watcher mends."},
+		{path: "heal.workers", kind: flag, fallback: "false", example: "true", start: "true", off: true,
+			meaning: "Whether workers that take no jobs although some are due are started again, at most twice within half an hour. Work that is merely too much is not touched: starting again cannot mend that."},
+		{path: "heal.after", kind: span, fallback: "61s", shortest: time.Second, longest: time.Hour, unit: "duration", example: "2m", off: true, meaning: "How long that must have lasted."},
+	}
+}
+
 func drillKeys() []key {
 	return []key{
 		{path: "drills", kind: sections, shown: "none", off: true,

@@ -124,6 +124,14 @@ func (p *parsing) healTarget(n *node, api check, monitors []Monitor) HealTarget 
 	return t
 }
 
+// serverHeal reads what a server mends of itself.
+func (p *parsing) serverHeal(n *node) ServerHeal {
+	if n.absent {
+		return ServerHeal{}
+	}
+	return ServerHeal{Workers: p.flag(n, "workers"), After: p.span(n, "after")}
+}
+
 // fitTarget holds that a target has what its kind needs, and nothing that means nothing there.
 func (p *parsing) fitTarget(n *node, kind targetKind) {
 	for _, field := range targetFields() {

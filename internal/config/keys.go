@@ -243,7 +243,7 @@ func keys() []key {
 		perMinute("limits.checkout_per_minute", "20", "For POST /api/checkout."),
 		{path: "limits.trusted_proxies", kind: texts, fallback: "[]", unit: "addresses or networks", example: "[127.0.0.1, 10.0.0.0/8]",
 			meaning: "The reverse proxies whose X-Forwarded-For is believed. Without them all customers behind a proxy share one limit."},
-	}, watcherKeys(), channelKeys(key{shown: "none: nobody is told", off: true}, serverChannels), escalationKeys(), maintenanceKeys(), checkKeys(), errorsKeys(), outboundKeys())
+	}, watcherKeys(), channelKeys(key{shown: "none: nobody is told", off: true}, serverChannels), escalationKeys(), maintenanceKeys(), checkKeys(), serverHealKeys(), errorsKeys(), outboundKeys())
 }
 
 // off leaves a key commented out in the starting file.

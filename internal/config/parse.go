@@ -110,6 +110,7 @@ func (p *parsing) config(root *node) *Config {
 	c.Control = p.control(p.child(root, "control"), c.Database)
 	c.Watcher = p.watcher(p.child(root, "watcher"), c)
 	c.Checks = p.checks(p.child(root, "checks"))
+	c.Heal = p.serverHeal(p.child(root, "heal"))
 	c.Errors = p.errors(p.child(root, "errors"))
 	c.Telling = p.telling(root, api, &c.Mail)
 	c.References = p.references

@@ -403,7 +403,7 @@ func TestEmptyFile(t *testing.T) {
 			t.Errorf("problems of %q = %s, want %s", file, got, want)
 		}
 	}
-	want := "is text; expected is a mapping, with the keys channels, checkout, checks, control, database, errors, escalation, forwards, licenses, limits, listen, log, mail, maintenance, node, outbound, products, public_url, retry, sources, watcher, workers (makegood.yaml:1)"
+	want := "is text; expected is a mapping, with the keys channels, checkout, checks, control, database, errors, escalation, forwards, heal, licenses, limits, listen, log, mail, maintenance, node, outbound, products, public_url, retry, sources, watcher, workers (makegood.yaml:1)"
 	if got := problemsOf(t, "just text", lookup).Error(); got != want {
 		t.Errorf("problems of text = %s, want %s", got, want)
 	}

@@ -76,8 +76,9 @@ type Desk struct {
 	Now   func() time.Time
 	Log   *slog.Logger
 
-	serving sync.Mutex
-	hurried time.Time // when failed jobs were brought forward last
+	serving  sync.Mutex
+	served   time.Time // when providers were asked last for those who waited
+	servedOf time.Time // in which outage, by its end
 }
 
 // Found is one purchase that fits what was quoted.
@@ -409,19 +410,51 @@ const (
 	servePerSecond = 20
 	// serveRounds bounds the rounds of dead letters of one call; the next call goes on.
 	serveRounds = 10
-	// serveHurryEvery is how often failed jobs are brought forward while somebody waits.
-	serveHurryEvery = 20 * time.Second
+	// serveEvery is how often providers are asked and failed jobs brought forward while somebody waits.
+	serveEvery = 15 * time.Second
 	// serveBefore is how long before the first red look an outage may have begun.
 	serveBefore = 2 * time.Minute
 )
 
 // Serve has done what an outage left behind: what could not be delivered is fetched, what failed runs now, and what was given
-// up during it is done again, paced. It may be called again and again until nobody waits; what is done is known by its
-// identity. A source that cannot be asked is named in the note and keeps nobody else waiting.
+// up during it is done again, paced. It may be called again and again until nobody waits: what is done is known by its
+// identity, and providers and failed jobs are not bothered with every call. A source that cannot be asked is named in the note
+// and keeps nobody else waiting. Whoever was fulfilled at or after ended waited.
 func (d *Desk) Serve(ctx context.Context, actor string, since, ended time.Time) (Served, error) {
 	var s Served
 	since = since.Add(-serveBefore)
-	var unasked []string
+	if d.isDue(ended) {
+		unasked := d.servePull(ctx, actor, since, &s)
+		if len(unasked) > 0 {
+			s.Note = "Could not be asked: " + strings.Join(unasked, ", ") + "."
+		}
+		if err := d.serveFailed(ctx, &s); err != nil {
+			return s, err
+		}
+	}
+	if err := d.serveLetters(ctx, actor, since, ended, &s); err != nil {
+		return s, err
+	}
+	var err error
+	s.Waited, s.Waiting, s.Longest, err = d.Store.Waited(ctx, since, ended)
+	return s, err
+}
+
+// isDue reports whether providers are to be asked and failed jobs brought forward: with the first call about an outage, and
+// then at a pace. Each run of a failed job is one of its attempts.
+func (d *Desk) isDue(ended time.Time) bool {
+	d.serving.Lock()
+	defer d.serving.Unlock()
+	now := d.Now()
+	if age := now.Sub(d.served); d.servedOf.Equal(ended) && age >= 0 && age < serveEvery {
+		return false
+	}
+	d.served, d.servedOf = now, ended
+	return true
+}
+
+// servePull fetches what could not be delivered, and returns whom it could not ask.
+func (d *Desk) servePull(ctx context.Context, actor string, since time.Time, s *Served) (unasked []string) {
 	for _, name := range slices.Sorted(maps.Keys(d.Sources)) {
 		if _, ok := d.Sources[name].(provider.Lister); !ok {
 			continue
@@ -433,41 +466,25 @@ func (d *Desk) Serve(ctx context.Context, actor string, since, ended time.Time) 
 			unasked = append(unasked, name)
 		}
 	}
-	if err := d.serveFailed(ctx, &s); err != nil {
-		return s, err
-	}
-	if err := d.serveLetters(ctx, actor, since, ended, &s); err != nil {
-		return s, err
-	}
-	if len(unasked) > 0 {
-		s.Note = "Could not be asked: " + strings.Join(unasked, ", ") + "."
-	}
-	var err error
-	s.Waited, s.Waiting, s.Longest, err = d.Store.Waited(ctx, since, ended)
-	return s, err
+	return unasked
 }
 
-// serveFailed has what failed run now. Each run is one of the attempts of its job, so it is not done with every call.
+// serveFailed has what failed run now.
 func (d *Desk) serveFailed(ctx context.Context, s *Served) error {
-	d.serving.Lock()
-	defer d.serving.Unlock()
-	if now := d.Now(); now.Sub(d.hurried) < serveHurryEvery && !now.Before(d.hurried) {
-		return nil
+	hurry := func(source, step string) error {
+		n, err := d.Store.Hurry(ctx, source, step)
+		s.Again += int(n)
+		return err
 	}
-	d.hurried = d.Now()
 	for _, name := range slices.Sorted(maps.Keys(d.Sources)) {
-		n, err := d.Store.Hurry(ctx, name, "")
-		if err != nil {
+		if err := hurry(name, ""); err != nil {
 			return err
 		}
-		s.Again += int(n)
 	}
 	for _, step := range d.Steps {
-		n, err := d.Store.Hurry(ctx, "", step)
-		if err != nil {
+		if err := hurry("", step); err != nil {
 			return err
 		}
-		s.Again += int(n)
 	}
 	return nil
 }

@@ -34,6 +34,8 @@ type books struct {
 	audit   []string
 	err     error  // of reading
 	failOn  string // the letter that cannot be retried
+	hurried []string
+	waiting int // who waits
 }
 
 type retry struct {
@@ -135,7 +137,8 @@ func (b *books) Letters(_ context.Context, s desk.Selection, limit int) ([]makeg
 	defer b.mu.Unlock()
 	var found []makegood.DeadLetter
 	for _, l := range b.letters {
-		if l.State == makegood.DeadOpen && l.ID > s.After && (len(s.IDs) == 0 && len(found) < limit || slices.Contains(s.IDs, l.ID)) {
+		isMeant := !l.LastFailedAt.Before(s.Since) && (s.Until.IsZero() || l.LastFailedAt.Before(s.Until))
+		if isMeant && l.State == makegood.DeadOpen && l.ID > s.After && (len(s.IDs) == 0 && len(found) < limit || slices.Contains(s.IDs, l.ID)) {
 			found = append(found, l)
 		}
 	}
@@ -174,6 +177,17 @@ func (b *books) Record(_ context.Context, who string, e makegood.Entry) error {
 	defer b.mu.Unlock()
 	b.note(who, e)
 	return nil
+}
+
+func (b *books) Hurry(_ context.Context, source, step string) (int64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hurried = append(b.hurried, source+step)
+	return 1, b.err
+}
+
+func (b *books) Waited(context.Context, time.Time, time.Time) (waited, waiting int, longest time.Duration, err error) {
+	return 3, b.waiting, time.Minute, nil
 }
 
 // plain is a source that can nothing but be a source.
@@ -734,5 +748,66 @@ func TestPull(t *testing.T) {
 				t.Errorf("asked since %v, want %v", f.stripe.since, since)
 			}
 		})
+	}
+}
+
+// TestServe holds that those who waited are served once, however often it is asked: providers and failed jobs are not bothered
+// with every call, and what was given up after the outage is left to a person.
+func TestServe(t *testing.T) {
+	t.Parallel()
+	f := newOffice()
+	now := noon
+	f.Now = func() time.Time { return now }
+	f.Steps = []string{"email"}
+	f.stripe.bodies = []string{"evt_1"}
+	f.books.waiting = 1
+	letter := func(id string, failed time.Time) makegood.DeadLetter {
+		return makegood.DeadLetter{ID: id, State: makegood.DeadOpen, LastFailedAt: failed}
+	}
+	f.books.letters = []makegood.DeadLetter{letter("dlq1", noon.Add(-time.Hour)), letter("dlq2", noon.Add(-5*time.Minute)), letter("dlq3", noon.Add(time.Second))}
+	for _, tt := range []struct {
+		name   string
+		pass   time.Duration
+		want   desk.Served
+		pulled int
+	}{
+		{"at once", 0, desk.Served{Waited: 3, Waiting: 1, Longest: time.Minute, Pulled: 1, Again: 4}, 1},
+		{"a second later", time.Second, desk.Served{Waited: 3, Waiting: 1, Longest: time.Minute}, 1},
+		{"later", 15 * time.Second, desk.Served{Waited: 3, Waiting: 1, Longest: time.Minute, Again: 3}, 2},
+	} {
+		now = now.Add(tt.pass)
+		got, err := f.Serve(t.Context(), "peer:watcher", noon.Add(-10*time.Minute), noon)
+		if err != nil || got != tt.want {
+			t.Errorf("%s: Serve = %+v, %v, want %+v", tt.name, got, err, tt.want)
+		}
+		pulled := 0
+		for _, line := range f.books.audit {
+			if strings.Contains(line, "events.pulled") {
+				pulled++
+			}
+		}
+		if pulled != tt.pulled {
+			t.Errorf("%s: providers were asked %d times, want %d", tt.name, pulled, tt.pulled)
+		}
+	}
+	if len(f.books.retries) != 1 || f.books.retries[0].id != "dlq2" {
+		t.Errorf("done again = %v, want the letter of the outage alone", f.books.retries)
+	}
+	if diff := cmp.Diff([]string{"erp", "stripe", "email", "erp", "stripe", "email"}, f.books.hurried); diff != "" {
+		t.Errorf("hurried (-want +got):\n%s", diff)
+	}
+	if f.stripe.since != noon.Add(-12*time.Minute) {
+		t.Errorf("asked since %v, want some time before the first red look", f.stripe.since)
+	}
+}
+
+// A provider that cannot be asked keeps nobody else waiting.
+func TestServeWithoutProvider(t *testing.T) {
+	t.Parallel()
+	f := newOffice()
+	f.stripe.listErr = makegood.Errorf(makegood.ProviderFailed, "Stripe answered with an error.")
+	got, err := f.Serve(t.Context(), "peer:watcher", noon, noon)
+	if err != nil || got.Note != "Could not be asked: stripe." || got.Again != 2 {
+		t.Errorf("Serve = %+v, %v", got, err)
 	}
 }

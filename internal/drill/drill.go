@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/makegood/makegood"
 )
 
 // The limits of SPEC C14 and of the goals of watching, in real time, with what is aimed at.
@@ -91,53 +93,13 @@ type Options struct {
 // Within is how long a drill may take, in real time: after it everything is torn down.
 const Within = 15 * time.Minute
 
-// Result is how a drill went.
-type Result struct {
-	Drill   string        `json:"drill"`
-	Host    string        `json:"host"`
-	Scale   float64       `json:"scale"`
-	BeganAt time.Time     `json:"began_at"` // T+0
-	Took    time.Duration `json:"took_ns"`
-	// Passed is that everything happened that had to, within its limit.
-	Passed   bool     `json:"passed"`
-	Timeline []Moment `json:"timeline"`
-	Checks   []Check  `json:"checks"`
-	// Broken is why it could not be run to its end; "" when it was.
-	Broken string `json:"broken,omitempty"`
-}
-
-// Moment is one line of the time line.
-type Moment struct {
-	At   time.Duration `json:"at_ns"` // after T+0
-	Who  string        `json:"who"`   // a channel, the watcher, the healer, the customer, or the drill
-	What string        `json:"what"`
-}
-
-// Check is one thing that had to happen.
-type Check struct {
-	What  string        `json:"what"`
-	Took  time.Duration `json:"took_ns"`
-	Limit time.Duration `json:"limit_ns,omitempty"`
-	Aim   time.Duration `json:"aim_ns,omitempty"`
-	// Missing is that it did not happen at all, and why.
-	Missing string `json:"missing,omitempty"`
-}
-
-// Missed reports whether it happened too late or not at all.
-func (c Check) Missed() bool { return c.Missing != "" || c.Limit > 0 && c.Took > c.Limit }
-
-// Happened reports whether everything happened that had to, whenever: what a busy machine can promise.
-func (r Result) Happened() bool {
-	return r.Broken == "" && !slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Missing != "" })
-}
-
 // Run runs a drill in a simulated world. The error is that it could not be begun; how it went is the result.
-func Run(ctx context.Context, d Drill, o Options) (Result, error) {
+func Run(ctx context.Context, d Drill, o Options) (makegood.DrillResult, error) {
 	if o.Host == "" {
 		o.Host = d.Hosts[0]
 	}
 	if !slices.Contains(d.Hosts, o.Host) {
-		return Result{}, fmt.Errorf("the drill %s is not run on a host of kind %s; it is on %s", d.Name, o.Host, strings.Join(d.Hosts, " and "))
+		return makegood.DrillResult{}, fmt.Errorf("the drill %s is not run on a host of kind %s; it is on %s", d.Name, o.Host, strings.Join(d.Hosts, " and "))
 	}
 	if o.Scale <= 0 {
 		o.Scale = 1
@@ -149,7 +111,7 @@ func Run(ctx context.Context, d Drill, o Options) (Result, error) {
 	defer cancel()
 	w, err := newWorld(ctx, o)
 	if err != nil {
-		return Result{}, err
+		return makegood.DrillResult{}, err
 	}
 	defer w.close()
 	began := time.Now()
@@ -159,6 +121,6 @@ func Run(ctx context.Context, d Drill, o Options) (Result, error) {
 	if err != nil {
 		r.Broken = err.Error()
 	}
-	r.Passed = r.Broken == "" && !slices.ContainsFunc(r.Checks, Check.Missed)
+	r.Judge()
 	return r, nil
 }

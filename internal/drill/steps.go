@@ -77,10 +77,15 @@ func (w *world) found(database string, limit, aim time.Duration, keys ...string)
 }
 
 // told waits until each channel has taken a message since a time whose title has a word in it, and checks the first and the last.
-func (w *world) told(since time.Time, word string, first, last time.Duration, channels ...string) (err error) {
+func (w *world) told(since time.Time, word string, first, last time.Duration, channels ...string) error {
+	return w.toldFrom(w.began, since, word, first, last, channels...)
+}
+
+// toldFrom is told for messages that were taken after a time.
+func (w *world) toldFrom(from, since time.Time, word string, first, last time.Duration, channels ...string) (err error) {
 	at := map[string]time.Time{}
 	err = w.await(patience, fmt.Sprintf("%q over %s", word, strings.Join(channels, ", ")), func() bool {
-		for _, a := range w.taken(w.began) {
+		for _, a := range w.taken(from) {
 			if _, ok := at[a.Channel]; !ok && strings.Contains(a.Title, word) && slices.Contains(channels, a.Channel) {
 				at[a.Channel] = a.At
 				w.saidAt(a.At, a.Channel, a.Title)
@@ -173,7 +178,7 @@ func (w *world) served(since time.Time) error {
 
 // over waits until everybody who was told that it is broken is told that it is fixed.
 func (w *world) over(since time.Time, channels ...string) error {
-	return w.told(since, "FIXED", 0, 2*time.Minute, channels...)
+	return w.toldFrom(since, since, "FIXED", 0, 2*time.Minute, channels...)
 }
 
 // untouched checks that no attempt changed anything since T+0.
@@ -721,7 +726,7 @@ func tokenCorrupted(_ context.Context, w *world) error {
 	if err := os.WriteFile(path, []byte(simulate.PagesKey+"\r\n"), 0o600); err != nil {
 		return err
 	}
-	return w.guarded("credential_", "(CR)", func() error { return os.WriteFile(path, []byte(simulate.PagesKey), 0o600) })
+	return w.guarded("credential_", "carriage return", func() error { return os.WriteFile(path, []byte(simulate.PagesKey), 0o600) })
 }
 
 // truthCorrupted flips one bit of the source of truth.

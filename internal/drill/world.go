@@ -39,8 +39,8 @@ type world struct {
 	keys                           vault.Keys
 	began                          time.Time // T+0
 	mu                             sync.Mutex
-	timeline                       []Moment
-	checks                         []Check
+	timeline                       []makegood.DrillMoment
+	checks                         []makegood.DrillCheck
 }
 
 // serverSecrets are what the server cannot start without.
@@ -217,6 +217,7 @@ func (w *world) values() map[string]string {
 	v["timeout"] = max(w.scaled(5*time.Second), time.Second).String()
 	v["watcherSilent"] = max(w.scaled(30*time.Second), time.Second).String()
 	v["after"] = max(w.scaled(61*time.Second), time.Second).String()
+	v["verifyWithin"] = max(w.scaled(time.Minute), 5*time.Second).String()
 	v["checkEvery"] = max(w.scaled(time.Minute), time.Second).String()
 	return v
 }
@@ -285,9 +286,9 @@ outbound: {allow_private: true}
 
 // targetFile is the place where the server runs.
 var targetFile = map[string]string{
-	HostPages: `{name: shop, kind: cloudflare_pages, auto: true, monitors: [health], account: {pagesAccount}, project: {pagesName}, token: "file:token", api_base: "{host}", after: {after}}`,
+	HostPages: `{name: shop, kind: cloudflare_pages, auto: true, monitors: [health], account: {pagesAccount}, project: {pagesName}, token: "file:token", api_base: "{host}", after: {after}, verify_within: {verifyWithin}}`,
 	HostEnvFile: `{name: shop, kind: env_file, auto: true, monitors: [health], path: env, command: ["{program}", simulate, --restart, "{host}/_box"],
-       status: ["{program}", simulate, --alive, "{host}/_box"], after: {after}}`,
+       status: ["{program}", simulate, --alive, "{host}/_box"], after: {after}, verify_within: {verifyWithin}}`,
 }
 
 // write fills in a file.
@@ -377,7 +378,7 @@ func (w *world) ask(url string, into any) error {
 
 // say writes a line of the time line.
 func (w *world) say(who, format string, args ...any) {
-	m := Moment{At: time.Since(w.began), Who: who, What: fmt.Sprintf(format, args...)}
+	m := makegood.DrillMoment{At: time.Since(w.began), Who: who, What: fmt.Sprintf(format, args...)}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.timeline = append(w.timeline, m)
@@ -386,18 +387,9 @@ func (w *world) say(who, format string, args ...any) {
 	}
 }
 
-// String is how a line is printed.
-func (m Moment) String() string {
-	at := fmt.Sprintf("T+%.1fs", m.At.Seconds())
-	if m.At < 0 {
-		at = "-"
-	}
-	return fmt.Sprintf("%-9s %-9s %s", at, m.Who, m.What)
-}
-
 // saidAt writes a line of something that happened at another moment than now.
 func (w *world) saidAt(at time.Time, who, what string) {
-	m := Moment{At: at.Sub(w.began), Who: who, What: what}
+	m := makegood.DrillMoment{At: at.Sub(w.began), Who: who, What: what}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.timeline = append(w.timeline, m)
@@ -418,14 +410,14 @@ func (w *world) strike(what string) {
 func (w *world) check(what string, took, limit, aim time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.checks = append(w.checks, Check{What: what, Took: took, Limit: w.scaled(limit), Aim: w.scaled(aim)})
+	w.checks = append(w.checks, makegood.DrillCheck{What: what, Took: took, Limit: w.scaled(limit), Aim: w.scaled(aim)})
 }
 
 // missing records that something did not happen.
 func (w *world) missing(what, why string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.checks = append(w.checks, Check{What: what, Missing: why})
+	w.checks = append(w.checks, makegood.DrillCheck{What: what, Missing: why})
 }
 
 // must records that something is so.
@@ -437,12 +429,12 @@ func (w *world) must(what string, is bool, why string) {
 	}
 }
 
-func (w *world) result(name string) Result {
+func (w *world) result(name string) makegood.DrillResult {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	line := slices.Clone(w.timeline)
-	slices.SortStableFunc(line, func(a, b Moment) int { return int(a.At - b.At) })
-	return Result{Drill: name, Host: w.o.Host, Scale: w.o.Scale, BeganAt: w.began.UTC(), Timeline: line, Checks: slices.Clone(w.checks)}
+	slices.SortStableFunc(line, func(a, b makegood.DrillMoment) int { return int(a.At - b.At) })
+	return makegood.DrillResult{Drill: name, Host: w.o.Host, Scale: w.o.Scale, BeganAt: w.began.UTC(), Timeline: line, Checks: slices.Clone(w.checks)}
 }
 
 // close ends every process that was started, and removes the folder.

@@ -17,6 +17,8 @@ type Evidence struct {
 	Wrong []string
 	// Felt is that something is red that people feel, and not only the list of names.
 	Felt bool
+	// Needs are what the place must have.
+	Needs []vault.Need
 	// What the place can do.
 	Writes, Starts bool
 }
@@ -26,7 +28,9 @@ type Evidence struct {
 //
 //   - Variables are missing, empty, or known to be wrong: that is it, whatever else is red. Felt or not decides whether the
 //     program has to be started again.
-//   - Nothing is missing and the place says that the program does not run: it is stopped.
+//   - Nothing is missing and the place says that the program does not run, or that what runs was started before the variables were
+//     there, and people feel it: it has to be started again.
+//   - Workers do nothing although there is work: they are stuck.
 //   - The place has no variables that we know of, and something is felt: a place that mends itself may try.
 //   - Anything else is unknown: a provider's outage looks like this, and no variable mends it.
 func Classify(e Evidence) (fault makegood.HealFault, names []string) {
@@ -44,10 +48,18 @@ func Classify(e Evidence) (fault makegood.HealFault, names []string) {
 		return makegood.FaultSecretMissing, names
 	case len(names) > 0:
 		return makegood.FaultSecretDrift, names
-	case e.Starts && e.Survey.Down != "":
+	case e.Starts && e.Survey.Stuck:
+		return makegood.FaultWorkersStuck, nil
+	case e.Starts && e.Survey.Down != "", e.Starts && e.Felt && isPending(e):
 		return makegood.FaultStopped, nil
 	case e.Starts && !e.Writes && e.Felt && len(e.Survey.Variables) == 0 && e.Survey.Elsewhere:
 		return makegood.FaultElsewhere, nil
 	}
 	return makegood.FaultUnknown, nil
+}
+
+// isPending reports whether what runs was started without a variable that it needs and that is there by now: an attempt that was
+// interrupted, or a person, wrote it and started nothing.
+func isPending(e Evidence) bool {
+	return slices.ContainsFunc(e.Needs, func(n vault.Need) bool { return slices.Contains(e.Survey.Pending, n.Name) })
 }

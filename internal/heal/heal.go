@@ -46,8 +46,9 @@ type Target struct {
 	Steady       int
 	VerifyEvery  time.Duration
 	VerifyWithin time.Duration
-	// Serve has done what the outage left behind, for as long as somebody waits: nil when there is nothing.
-	Serve func(ctx context.Context, since time.Time) (Served, error)
+	// Serve has done what an outage left behind that began at since; whoever got something after began, when the attempt began, had
+	// waited. It is called again for as long as somebody waits. nil when there is nothing to serve.
+	Serve func(ctx context.Context, since, began time.Time, attempt string) (Served, error)
 	// Reported are the names of variables that the running program itself says have another value than the truth, by their
 	// fingerprints; nil when it says nothing. held has the truth's.
 	Reported func(truth map[string]string) (wrong []string)

@@ -425,7 +425,7 @@ func (h *Healer) plan(ctx context.Context, t Target, who asking, p *plan) *makeg
 	}
 	_, writes := t.Place.(host.Writer)
 	_, starts := t.Place.(host.Starter)
-	e := Evidence{Survey: survey, Felt: isFelt(who.trouble) || who.byHand, Writes: writes && t.Truth != nil, Starts: starts,
+	e := Evidence{Survey: survey, Felt: isFelt(who.trouble) || who.byHand, Writes: writes && t.Truth != nil, Starts: starts, Needs: t.Needs,
 		Differences: vault.Compare(t.Needs, truth, heldBy(survey))}
 	if t.Reported != nil && e.Writes {
 		e.Wrong = t.Reported(vault.Remember(truth).Fingerprints)
@@ -555,6 +555,36 @@ func (h *Healer) Truth(ctx context.Context, t Target) (truth vault.Truth, refusa
 	}
 	return truth, nil, err
 }
+
+// rememberWell keeps which version of a target was last seen well from outside, for a rollback to go back to: what ran right
+// before an attempt was broken, or there would have been none.
+func (h *Healer) rememberWell(ctx context.Context, t Target, s host.Survey) {
+	if !s.Keeps || s.Live == "" || s.Busy != "" || h.Outside.Blind() || h.isBusyAt(t.Name) {
+		return
+	}
+	troubles, err := h.Outside.Troubles(ctx)
+	if err != nil || len(of(t, troubles)) > 0 || t.Verify == nil || h.lastWell(ctx, t) == s.Live {
+		return
+	}
+	if t.Verify(ctx) != "" {
+		return
+	}
+	if err := h.Ledger.KeepHouseValue(ctx, wellName(t), s.Live); err != nil {
+		h.complain(ctx, "which version is well cannot be written down", err)
+	}
+}
+
+// lastWell is the version that was last seen well; "" when none was, or nobody can say.
+func (h *Healer) lastWell(ctx context.Context, t Target) string {
+	version, err := h.Ledger.HouseValue(ctx, wellName(t), func() string { return "" })
+	if err != nil {
+		return ""
+	}
+	return version
+}
+
+// wellName is under which the ledger keeps the version of a target that was last seen well.
+func wellName(t Target) string { return "well/" + t.Name }
 
 // knownName is under which the ledger keeps what was last found good of the source of truth of a target.
 func knownName(t Target) string { return "truth/" + t.Name }

@@ -95,8 +95,8 @@ func (h *Healer) Mend(ctx context.Context, name, actor string, all bool, progres
 	return a, err
 }
 
-// Drift compares a target with its source of truth, and says what it lacks: "" is nothing. It changes nothing. err is that
-// nothing can be said.
+// Drift compares a target with its source of truth, and says what it lacks: "" is nothing. It changes nothing there. While it
+// lacks nothing and is well, it is remembered as what a rollback may go back to. err is that nothing can be said.
 func (h *Healer) Drift(ctx context.Context, t Target) (trouble string, err error) {
 	differences, survey, err := h.Compare(ctx, t)
 	if err != nil {
@@ -112,6 +112,7 @@ func (h *Healer) Drift(ctx context.Context, t Target) (trouble string, err error
 		}
 	}
 	if len(lacks) == 0 {
+		h.rememberWell(ctx, t, survey)
 		return "", nil
 	}
 	trouble = strings.Join(lacks, "; ")

@@ -477,10 +477,33 @@ func (r *run) takeBack(ctx context.Context, e ending) {
 	}
 	if back.State == makegood.PlaceDone {
 		e.state = makegood.AttemptReverted
+		if r.keep(ctx, func(ctx context.Context) error { return r.afterBack(ctx, &e) }) != nil && ctx.Err() != nil {
+			return
+		}
 	} else {
 		e.detail += " Besides, " + back.Note + "."
 	}
 	r.end(ctx, e)
+}
+
+// afterBack looks whether it is well with what runs again, and if so, serves those who waited: the version that was last seen
+// well has the variables that it was started with.
+func (r *run) afterBack(ctx context.Context, e *ending) error {
+	note, end, err := r.verify(ctx)
+	switch {
+	case err != nil:
+		return err
+	case end != nil:
+		e.detail += " What ran before runs again, and it is not well either."
+		return nil
+	}
+	e.detail += " What was last seen well runs again, and it is well: " + note + "."
+	r.line(ctx, makegood.MomentHealed, fmt.Sprintf("%s went back to what was last seen well, and is well: %s.", r.t.Name, note))
+	if r.t.Serve == nil {
+		return nil
+	}
+	_, _, err = r.serve(ctx)
+	return err
 }
 
 // revert makes the step of the rollback, and reports whether it is made, well or not.
@@ -488,13 +511,20 @@ func (r *run) revert(ctx context.Context, reverter host.Reverter) bool {
 	if r.amend(ctx, func(a *makegood.HealAttempt) error { a.Enter(stepRollback, r.h.Now()); return nil }) != nil {
 		return false
 	}
+	before := r.survey
+	if well := r.h.lastWell(ctx, r.t); before.Keeps && well != "" {
+		before.Live = well // what ran right before was broken
+	}
 	err := r.keep(ctx, func(ctx context.Context) error {
 		if r.isOthers(ctx) {
 			return errOthers
 		}
-		return r.change(ctx, func(ctx context.Context) error { return reverter.Revert(ctx, r.survey) })
+		return r.change(ctx, func(ctx context.Context) error { return reverter.Revert(ctx, before) })
 	})
 	how, note := makegood.PlaceDone, "what ran before runs again"
+	if before.Live != r.survey.Live {
+		note = "what was last seen well runs again: " + before.Live
+	}
 	switch {
 	case errors.Is(err, errOthers):
 		how, note = makegood.PlaceFailed, "somebody else has deployed since, so nothing was taken back"

@@ -305,7 +305,7 @@ func (r *run) serve(ctx context.Context) (string, *ending, error) {
 	var failed error
 	for {
 		asking, cancel := context.WithTimeout(ctx, askTimeout)
-		served, err := r.t.Serve(asking, since)
+		served, err := r.t.Serve(asking, since, r.attempt().StartedAt, r.attempt().ID)
 		cancel()
 		if ctx.Err() != nil {
 			return "", nil, context.Cause(ctx)

@@ -78,8 +78,15 @@ type Survey struct {
 	Busy string `json:"busy,omitempty"`
 	// Down is why the place says by itself that the program does not run; "" when it does, or when the place cannot tell.
 	Down string `json:"down,omitempty"`
+	// Keeps is that the place keeps earlier versions, so that Revert can go back to any of them.
+	Keeps bool `json:"keeps,omitempty"`
+	// Pending are variables that are there and that what runs now was started without: it needs a start to have them. A place
+	// that cannot tell leaves it empty.
+	Pending []string `json:"pending,omitempty"`
 	// Elsewhere is that whatever is started finds out by itself what is wrong and mends it, such as a workflow.
 	Elsewhere bool `json:"elsewhere,omitempty"`
+	// Stuck is that what Down tells of runs, and does nothing.
+	Stuck bool `json:"stuck,omitempty"`
 	// Cause is what probably took the variables, in words; "" when nothing points to it.
 	Cause string `json:"cause,omitempty"`
 }

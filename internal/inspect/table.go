@@ -40,6 +40,7 @@ const (
 	ProviderUnreachable      = "provider-unreachable"
 	MailUnreachable          = "mail-unreachable"
 	SecretsMissing           = "secrets-missing"
+	QueueAge                 = "queue-age"
 )
 
 // row is one check of the table.
@@ -86,7 +87,7 @@ func rows() []row {
 		{Check: check("signature-mismatches", makegood.P2, time.Minute, 1, 2, "Many deliveries are not proved",
 			"Nobody gets anything for a forged delivery; but if they are genuine, customers wait."), above: 20, unit: "deliveries within 15 minutes", local: true, subjects: mismatches},
 
-		{Check: check("queue-age", makegood.P1, 15*time.Second, 2, 2, "Work waits for too long",
+		{Check: check(QueueAge, makegood.P1, 15*time.Second, 2, 2, "Work waits for too long",
 			"Orders are processed late."), above: 0, unit: "seconds", local: true, subjects: queueAge},
 		{Check: check("queue-depth", makegood.P2, 30*time.Second, 2, 2, "Too much work waits",
 			"Orders will be processed late if it goes on."), above: 1000, unit: "jobs", local: true, subjects: queueDepth},

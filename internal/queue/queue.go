@@ -67,11 +67,13 @@ type Options struct {
 type Queue struct {
 	options Options
 	wakes   *wakes
-	start   func(context.Context) error
-	stop    func(context.Context) error
 
+	mu       sync.Mutex // one start, stop or restart at a time
+	ctx      context.Context
+	start    func(context.Context) error
+	stop     func(context.Context) error
 	rescuing sync.WaitGroup
-	settle   context.CancelFunc // ends the rescuer; nil before Start
+	settle   context.CancelFunc // ends the rescuer; nil while nothing runs
 }
 
 // The pace of the queue. A job made on this node is announced in-process; polling is the net for those of other nodes and
@@ -136,37 +138,73 @@ func New(o Options) (*Queue, error) {
 	o.SlowAfter = cmp.Or(o.SlowAfter, slowAfter)
 	o.poll = cmp.Or(o.poll, fetchPoll)
 	q := &Queue{options: o, wakes: newWakes()}
-	var err error
+	return q, q.wire()
+}
+
+// wire makes workers that run nothing yet.
+func (q *Queue) wire() (err error) {
+	o := q.options
 	if o.Postgres != nil {
 		err = wire(q, o, &postgresDriver{riverpgxv5.New(o.Postgres), q.wakes})
 	} else {
 		err = wire(q, o, newSQLiteDriver(o.SQLiteWriter, o.SQLiteReader, q.wakes))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("wire the queue: %w", err)
+		return fmt.Errorf("wire the queue: %w", err)
 	}
-	return q, nil
+	return nil
 }
 
 // Start begins to run jobs. It returns once the workers are up. It is called once.
 func (q *Queue) Start(ctx context.Context) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.begin(ctx)
+}
+
+func (q *Queue) begin(ctx context.Context) error {
 	if err := q.start(ctx); err != nil {
 		return err
 	}
+	q.ctx = ctx
 	ctx, q.settle = context.WithCancel(ctx)
 	q.rescuing.Go(func() { q.rescueLoop(ctx) })
 	return nil
 }
 
 // Stop takes no more jobs and waits for those that run until ctx ends; what runs longer is left to be rescued. Without a
-// Start before it does nothing.
+// Start before, or a second time, it does nothing.
 func (q *Queue) Stop(ctx context.Context) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.end(ctx)
+}
+
+func (q *Queue) end(ctx context.Context) error {
 	if q.settle == nil {
 		return nil
 	}
 	q.settle()
+	q.settle = nil
 	q.rescuing.Wait()
 	return q.stop(ctx)
+}
+
+// Restart replaces the workers by new ones: for workers that take no jobs although there are some. What runs is waited for until
+// ctx ends; what runs longer is rescued like what a crash leaves, and runs again. A queue that does not run is makegood.Conflict.
+func (q *Queue) Restart(ctx context.Context) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.settle == nil {
+		return makegood.Errorf(makegood.Conflict, "The workers do not run, so they cannot be started again.")
+	}
+	if err := q.end(ctx); err != nil {
+		q.options.Logger.Warn("workers were left behind that did not end in time", "component", "queue", "err", err)
+	}
+	if err := q.wire(); err != nil {
+		return err
+	}
+	return q.begin(q.ctx)
 }
 
 // Wake tells the workers of a queue that there is work. It never blocks and may be called at any time.

@@ -527,3 +527,36 @@ func TestUnknownKind(t *testing.T) {
 		})
 	})
 }
+
+// TestRestart: new workers take what the old ones would not, what runs is waited for, and a queue that was stopped stays stopped.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		ran := make(chan string, 100)
+		n := newNode(t, url, func(_ context.Context, j makegood.Job) error { ran <- j.OrderID; return nil })
+		if err := n.Restart(t.Context()); !errors.Is(err, makegood.Conflict) {
+			t.Errorf("Restart before Start = %v, want conflict", err)
+		}
+		if err := n.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for round := range 3 {
+			id := fmt.Sprintf("ord%d", round)
+			if err := n.EnqueueJob(t.Context(), makegood.Job{Kind: makegood.JobEffect, OrderID: id, Step: "email"}); err != nil {
+				t.Fatal(err)
+			}
+			if got := receive(t, "run of "+id, ran); got != id {
+				t.Errorf("ran %s, want %s", got, id)
+			}
+			if err := n.Restart(t.Context()); err != nil {
+				t.Fatalf("Restart = %v", err)
+			}
+		}
+		if err := n.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Restart(t.Context()); !errors.Is(err, makegood.Conflict) {
+			t.Errorf("Restart after Stop = %v, want conflict", err)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/makegood/makegood/internal/host"
+	"github.com/makegood/makegood/internal/host/envfile"
+	"github.com/makegood/makegood/internal/secret"
 )
 
 // TestMain is also the program in the box: a child finds MAKEGOOD_BOX_CHILD in its environment.
@@ -32,6 +37,12 @@ func boxChildMain(mode string) {
 	if os.Getenv("SECRET") == "" {
 		fmt.Println("SECRET is missing")
 		os.Exit(3)
+	}
+	if mode == "restart" { // what a drill configures as its command
+		if RestartBox(context.Background(), os.Getenv("SECRET")) != nil {
+			os.Exit(5)
+		}
+		return
 	}
 	if mode == "parent" { // a drill that is killed: its box must not outlive it
 		b := NewBox(BoxOptions{Argv: []string{os.Args[0]}, Env: []string{"MAKEGOOD_BOX_CHILD=well", "SECRET=x"}, Log: os.Stdout})
@@ -169,6 +180,49 @@ func TestBoxWithAFile(t *testing.T) {
 		if s, err := AskBox(t.Context(), server.URL); err != nil || s.Running != tt.runs || !tt.runs && s.Exit != 3 {
 			t.Errorf("AskBox with %q = %+v, %v", tt.text, s, err)
 		}
+	}
+}
+
+// TestBoxIsMended: what a drill does, with the true target: a secret is taken away, the program is down, and it is mended.
+func TestBoxIsMended(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "shop.env")
+	if err := os.WriteFile(path, []byte("# shop\nSECRET=first\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b, log := newBox(t, func(o *BoxOptions) { o.EnvFile = path })
+	server := httptest.NewServer(b)
+	defer server.Close()
+	target, err := envfile.New(envfile.Options{Path: path, Now: time.Now, Command: []string{"env", "MAKEGOOD_BOX_CHILD=restart", "SECRET=" + server.URL, os.Args[0]},
+		Running: func(ctx context.Context) error {
+			if s, err := AskBox(ctx, server.URL); err != nil || !s.Running {
+				return fmt.Errorf("it does not run: %w", err)
+			}
+			return nil
+		}})
+	if err == nil {
+		err = errors.Join(b.Restart(), target.Check(t.Context()), target.Break(t.Context(), []string{"SECRET"}))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	survey, err := target.Survey(t.Context())
+	if _, has := survey.Variable("SECRET"); err != nil || has || survey.Down == "" || b.State().Exit != 3 {
+		t.Errorf("Survey of the broken box = %+v, %v; its state is %+v", survey, err, b.State())
+	}
+	if err := target.Write(t.Context(), []host.Setting{{Name: "SECRET", Value: secret.New("it's $mended")}}); err != nil {
+		t.Fatal(err)
+	}
+	run, err := target.Start(t.Context(), survey, "att_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := target.Progress(t.Context(), run); p.State != host.Ran || err != nil {
+		t.Errorf("Progress = %+v, %v", p, err)
+	}
+	awaitBox(t, "the mended program", func() bool { return strings.Contains(log.String(), "secret it's $mended ") })
+	if err := target.Revert(t.Context(), survey); err == nil || b.State().Running {
+		t.Errorf("Revert to the broken file = %v; the state is %+v", err, b.State())
 	}
 }
 

@@ -11,6 +11,9 @@
 // owner's) are smaller: they check what they are sent, remember it, answer and refuse in the words of the real ones, and
 // de-duplicate where those do. [Channels] serves all of them under prefixes.
 //
+// [Actions] is a GitHub with one workflow that mends something, and a [Box] a machine that supervises one program: places that
+// the healer mends in drills.
+//
 // Stored times come from the Now of the options; waiting (retries, latency) is plain time, so that a synctest bubble can
 // move it.
 package simulate

@@ -30,6 +30,7 @@ var (
 		`|\bre_\w{6,}` + // Resend; a refund of Stripe's too
 		`|xox[a-z]-[\w-]+|xapp-[\w-]+` + // Slack
 		`|\bgh[a-z]_\w{6,}|github_pat_\w+` + // GitHub
+		`|\bcf[uak]t?_[\w-]{6,}|AGE-SECRET-KEY-\w+|\bmg[sv]1_[\w-]+` + // Cloudflare, age, our own keys
 		`|glpat-[\w-]+|\bAKIA[A-Z0-9]{12,}|\bSG\.[\w-]+\.[\w-]+` + // GitLab, AWS, SendGrid
 		`|\beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?)`) // JSON Web Tokens
 	credential = regexp.MustCompile(`(?i)\b((?:(?:bearer|basic)\s+)+)\S+`)

@@ -126,7 +126,7 @@ func (t *Target) list(ctx context.Context, enough func([]deployment) bool) ([]de
 // Survey reads the project and its deployments. Good is what production points to, when that ran: a newer deployment that failed, or was
 // rolled back from, is none to go back to.
 func (t *Target) Survey(ctx context.Context) (host.Survey, error) {
-	s := host.Survey{At: t.now().UTC()}
+	s := host.Survey{At: t.now().UTC(), Keeps: true}
 	p, err := t.readProject(ctx)
 	if err != nil {
 		return host.Survey{}, err
@@ -150,8 +150,24 @@ func (t *Target) Survey(ctx context.Context) (host.Survey, error) {
 		s.Busy = deployments[i].ID
 	}
 	s.Variables = describe(p.variables())
+	s.Pending = pending(p, live)
 	s.Cause = cause(p, deployments)
 	return s, nil
+}
+
+// pending are the variables of the project that the live deployment was built without: a change has no effect before the next
+// deployment (cloudflare/cloudflare-docs#7333).
+func pending(p project, live deployment) []string {
+	if live.Variables == nil {
+		return nil // nobody says what it was built with
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(p.variables())) {
+		if _, has := live.Variables[name]; !has {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // describe tells variables without their values.

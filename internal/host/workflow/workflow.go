@@ -170,7 +170,7 @@ func (t *Target) workflow() string { return "/actions/workflows/" + t.o.Workflow
 
 // Survey reads the newest runs of the workflow. GitHub keeps no variables for us and no versions of what the workflow starts.
 func (t *Target) Survey(ctx context.Context) (host.Survey, error) {
-	s := host.Survey{At: t.o.Now().UTC()}
+	s := host.Survey{At: t.o.Now().UTC(), Elsewhere: true}
 	if err := t.look(); err != nil {
 		return s, err
 	}
