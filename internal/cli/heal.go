@@ -130,8 +130,7 @@ func printHealStatus(s *surroundings, status api.HealStatus) {
 	}
 	for _, a := range status.Running {
 		w.row("Under way", "%s at %s since %s UTC, asked for by %s", a.ID, a.Target, stamp(a.StartedAt), a.Actor)
-		p := printer{s: s}
-		p.steps(a)
+		printSteps(s, a)
 	}
 	if len(status.Targets) == 0 {
 		fmt.Fprintln(s.out, "The configuration has no heal.targets, so nothing is mended.")
@@ -140,6 +139,15 @@ func printHealStatus(s *surroundings, status api.HealStatus) {
 		fmt.Fprintln(s.out)
 		printHealTarget(s, t)
 	}
+}
+
+// printSteps prints all steps of an attempt that is under way, and how far each is.
+func printSteps(s *surroundings, a api.HealAttemptView) {
+	w := table(s.out)
+	for k, step := range a.Steps {
+		fmt.Fprintf(w, "  %d.\t%s\t%s\t%s\n", k+1, step.Name, step.State, or(step.Note, step.Says))
+	}
+	w.Flush() //nolint:errcheck // the stream's own error shows at the end
 }
 
 func printHealTarget(s *surroundings, t api.HealTargetView) {

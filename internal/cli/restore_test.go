@@ -61,7 +61,12 @@ outbound: {allow_private: true}
 
 func newShop(t *testing.T) *shop {
 	t.Helper()
-	s := &shop{t: t, dir: t.TempDir(), env: map[string]string{}, truth: map[string]string{"STRIPE_API_KEY": demo.StripeKey,
+	return newShopIn(t, t.TempDir())
+}
+
+func newShopIn(t *testing.T, dir string) *shop {
+	t.Helper()
+	s := &shop{t: t, dir: dir, env: map[string]string{}, truth: map[string]string{"STRIPE_API_KEY": demo.StripeKey,
 		"STRIPE_WEBHOOK_SECRET": demo.WebhookSecret, "LICENSE_KEY_SECRET": demo.LicenseSecret}}
 	s.healthy = func(d simulate.PagesDeployment) bool {
 		for name := range s.truth {
@@ -293,4 +298,116 @@ func TestRestoreEnvExitCodes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A watcher that runs here does it, so that one ledger holds; the command says what it does, step by step.
+func TestRestoreEnvThroughTheWatcher(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.lose("STRIPE_API_KEY")
+	watcher := s.start("watch", "-w", s.file)
+	s.eventually("the watcher runs", func() bool {
+		_, err := os.Stat(filepath.Join(s.dir, "watch.db.control"))
+		return err == nil
+	})
+	s.has(s.want(0, "restore-env", "shop", "-w", s.file), "[8/8]  tell       ok")
+	s.has(s.want(0, "restore-env", "shop", "-w", s.file, "--json"), `"reason": "nothing_to_write"`, `"verified": {}`)
+	s.lose("STRIPE_API_KEY")
+	s.has(s.want(0, "restore-env", "shop", "-w", s.file), "[8/8]  tell       ok")
+	s.lose("STRIPE_API_KEY")
+	s.has(s.want(1, "restore-env", "shop", "-w", s.file), "target_limit", "a person has to look at it")
+	if err := watcher.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := watcher.Wait(); err != nil {
+		t.Errorf("the watcher ended with %v", err)
+	}
+}
+
+// One that is killed in the middle is gone on with by the next, which starts nothing a second time.
+func TestRestoreEnvGoesOn(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.lose("STRIPE_API_KEY")
+	s.pages.SetFaults(simulate.PagesFaults{BuildTakes: 3 * time.Second})
+	first := s.start("restore-env", "-w", s.file)
+	s.eventually("it has started", func() bool { return s.count("retry") == 1 })
+	if err := first.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = first.Wait()
+	s.has(s.want(0, "restore-env", "-w", s.file), "is under way already; staying with it", "[8/8]  tell       ok", "shop is well")
+	if n := s.count("retry"); n != 1 {
+		t.Errorf("it was started %d times, want once", n)
+	}
+}
+
+// Where the path of the database leaves no room for a socket beside it, the command finds another one.
+func TestRestoreEnvInADeepFolder(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), strings.Repeat("deep", 25))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := newShopIn(t, dir)
+	s.lose("STRIPE_API_KEY")
+	s.has(s.want(0, "restore-env", "-w", s.file), "shop is well")
+}
+
+// Values that the host does not let anybody read are no difference; what is known to be missing is.
+func TestSecretsOfPages(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.has(s.want(0, "secrets", "diff", "-w", s.file), "unknown", "No difference that can be seen, at 1 target.")
+	s.has(s.want(0, "secrets", "check", "-w", s.file), "there", "Its value cannot be read there.")
+	s.pages.Remove("STRIPE_API_KEY")
+	s.has(s.want(1, "secrets", "diff", "-w", s.file), "missing", "1 difference.")
+	s.has(s.want(1, "secrets", "push", "shop", "-w", s.file), "Would write to shop: STRIPE_API_KEY")
+	s.pages.SetFaults(simulate.PagesFaults{Status: http.StatusServiceUnavailable, For: []string{"write"}})
+	s.has(s.want(1, "secrets", "push", "shop", "-w", s.file, "--yes"), "write_failed")
+	s.pages.SetFaults(simulate.PagesFaults{})
+	s.has(s.want(0, "secrets", "push", "shop", "-w", s.file, "--yes"), "Wrote STRIPE_API_KEY")
+	if v := s.pages.Variables()["STRIPE_API_KEY"]; v.Value != demo.StripeKey || v.Plain {
+		t.Error("it was not written as a secret")
+	}
+	if n := s.count("retry"); n != 0 {
+		t.Errorf("a push started something %d times", n)
+	}
+	s.write("token", simulate.PagesKey[:20])
+	s.has(s.want(1, "secrets", "push", "shop", "-w", s.file, "--yes"), "credential_")
+	s.has(s.want(1, "secrets", "check", "-w", s.file), "UNKNOWN")
+	s.has(s.want(1, "secrets", "diff", "-w", s.file), "1 target could not be compared.")
+}
+
+// start runs a command beside the test.
+func (s *shop) start(args ...string) *exec.Cmd {
+	s.t.Helper()
+	command := exec.CommandContext(context.WithoutCancel(s.t.Context()), "makegood", args...)
+	command.Dir, command.Env = s.dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir}
+	if err := command.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = command.Process.Kill() })
+	return command
+}
+
+func (s *shop) eventually(what string, condition func() bool) {
+	s.t.Helper()
+	for range 3000 {
+		if condition() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.t.Fatalf("it did not come to be: %s", what)
+}
+
+// count is how many changes of a kind the host took.
+func (s *shop) count(action string) (n int) {
+	for _, w := range s.pages.Writes() {
+		if w.Action == action && w.Status == http.StatusOK {
+			n++
+		}
+	}
+	return n
 }
