@@ -279,7 +279,7 @@ func (c healRunCommand) Run(s *surroundings) error {
 		if err := known(conf, c.File, c.Target); err != nil {
 			return err
 		}
-		m := mending{s: s, desk: desk, quiet: c.JSON}
+		m := mending{s: s, desk: desk, database: conf.Database, quiet: c.JSON}
 		r, err := m.mend(c.Target, c.All)
 		if err != nil {
 			return err
@@ -316,9 +316,10 @@ func notHealed(a api.HealAttemptView) error {
 
 // mending stays with an attempt and says what happens.
 type mending struct {
-	s     *surroundings
-	desk  *control
-	quiet bool
+	s        *surroundings
+	desk     *control
+	database string // where attempts are kept
+	quiet    bool
 }
 
 const (
@@ -372,8 +373,7 @@ func (m mending) follow(id string) (a api.HealAttemptView, err error) {
 	p := printer{s: m.s, quiet: m.quiet}
 	failed := 0
 	for {
-		a = api.HealAttemptView{}
-		err = m.desk.ask(m.s.ctx, http.MethodGet, "/api/admin/heal/attempts/"+id, nil, &a)
+		a, err = m.look(id)
 		switch {
 		case m.s.ctx.Err() != nil:
 			return a, m.left(id)
@@ -394,6 +394,23 @@ func (m mending) follow(id string) (a api.HealAttemptView, err error) {
 		case <-time.After(followEvery):
 		}
 	}
+}
+
+// look reads an attempt. Whoever made it may have ended with it, as another command does: then the database says how.
+func (m mending) look(id string) (a api.HealAttemptView, err error) {
+	err = m.desk.ask(m.s.ctx, http.MethodGet, "/api/admin/heal/attempts/"+id, nil, &a)
+	if err == nil {
+		return a, nil
+	}
+	kept := m.s.attemptsIn(m.s.ctx, m.database, func(db *store.Store) error {
+		attempt, err := db.Attempt(m.s.ctx, id)
+		a = api.HealAttemptViewOf(attempt)
+		return err
+	})
+	if kept == nil && a.State != makegood.AttemptRunning {
+		return a, nil
+	}
+	return a, err
 }
 
 // left is that the person has gone.

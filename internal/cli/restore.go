@@ -63,7 +63,7 @@ func (c restoreCommand) Run(s *surroundings) error {
 		if c.DryRun {
 			return c.plan(s, desk)
 		}
-		return c.restore(s, desk)
+		return c.restore(s, desk, conf)
 	})
 	var own exitError
 	if err != nil && !errors.As(err, &own) {
@@ -96,8 +96,8 @@ func (c restoreCommand) plan(s *surroundings, desk *control) error {
 	return nil
 }
 
-func (c restoreCommand) restore(s *surroundings, desk *control) error {
-	r, err := mending{s: s, desk: desk, quiet: c.JSON}.mend(c.Target, c.All)
+func (c restoreCommand) restore(s *surroundings, desk *control, conf *config.Watch) error {
+	r, err := mending{s: s, desk: desk, database: conf.Database, quiet: c.JSON}.mend(c.Target, c.All)
 	if err != nil {
 		return err
 	}

@@ -171,9 +171,23 @@ func (s *shop) noValues() {
 		}
 		secrets[name] = strings.TrimSpace(string(b))
 	}
+	texts := map[string]string{"what was printed": s.printed}
+	for _, pattern := range []string{"watch.db*", "*.log"} {
+		paths, err := filepath.Glob(filepath.Join(s.dir, pattern))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, path := range paths {
+			if b, err := os.ReadFile(path); err == nil { // a socket cannot be read
+				texts[path] = string(b)
+			}
+		}
+	}
 	for name, value := range secrets {
-		if strings.Contains(s.printed, value) {
-			s.t.Errorf("%s was printed:\n%s", name, s.printed)
+		for where, text := range texts {
+			if strings.Contains(text, value) {
+				s.t.Errorf("%s is in %s", name, where)
+			}
 		}
 	}
 }
@@ -336,7 +350,26 @@ func TestRestoreEnvGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = first.Wait()
+	s.has(s.want(0, "heal", "status", "-w", s.file), "Under way", "running")
 	s.has(s.want(0, "restore-env", "-w", s.file), "is under way already; staying with it", "[8/8]  tell       ok", "shop is well")
+	if n := s.count("retry"); n != 1 {
+		t.Errorf("it was started %d times, want once", n)
+	}
+}
+
+// Two at once, with no watcher: one attempt is made, and both say how it went.
+func TestRestoreEnvAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.lose("STRIPE_API_KEY")
+	s.pages.SetFaults(simulate.PagesFaults{BuildTakes: 3 * time.Second})
+	first := s.start("restore-env", "-w", s.file)
+	s.eventually("it has started", func() bool { return s.count("retry") == 1 })
+	s.has(s.want(0, "heal", "status", "-w", s.file), "Under way", "running")
+	s.has(s.want(0, "restore-env", "-w", s.file), "is under way already; staying with it", "shop is well")
+	if err := first.Wait(); err != nil {
+		t.Errorf("the first ended with %v", err)
+	}
 	if n := s.count("retry"); n != 1 {
 		t.Errorf("it was started %d times, want once", n)
 	}
@@ -384,7 +417,12 @@ func (s *shop) start(args ...string) *exec.Cmd {
 	s.t.Helper()
 	command := exec.CommandContext(context.WithoutCancel(s.t.Context()), "makegood", args...)
 	command.Dir, command.Env = s.dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir}
-	if err := command.Start(); err != nil {
+	log, err := os.CreateTemp(s.dir, "*.log")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	command.Stdout, command.Stderr = log, log
+	if err := errors.Join(command.Start(), log.Close()); err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = command.Process.Kill() })

@@ -26,6 +26,13 @@ const (
 	mends              // looks and tells besides
 )
 
+const (
+	// startingWithin is how long is waited for a watcher that has its database already and answers not yet, or for another
+	// command that has it for a moment.
+	startingWithin = 5 * time.Second
+	startingEvery  = 200 * time.Millisecond
+)
+
 // onWatcher asks the watcher with this file: the one that runs here, through its control socket, so that one ledger holds; or,
 // when none runs here, one of our own that ends with the command.
 func (s *surroundings) onWatcher(file string, what deed, do func(*control, *config.Watch) error) error {
@@ -34,53 +41,86 @@ func (s *surroundings) onWatcher(file string, what deed, do func(*control, *conf
 		return err
 	}
 	socket := app.ControlSocket(c.Database)
-	if conn, err := net.DialTimeout("unix", socket, time.Second); err == nil {
-		return errors.Join(conn.Close(), do(newControl(nil, socket, true), c))
-	} else if isAnothers(err) {
-		return makegood.Wrap(err, makegood.Forbidden, fmt.Sprintf("A watcher with this configuration runs here as another user: %s may not be opened. Ask as that user, with sudo -u.", socket))
+	for begun := time.Now(); ; {
+		conn, err := net.DialTimeout("unix", socket, time.Second)
+		if err == nil {
+			return errors.Join(conn.Close(), do(newControl(nil, socket, true), c))
+		}
+		if isAnothers(err) {
+			return makegood.Wrap(err, makegood.Forbidden, fmt.Sprintf("A watcher with this configuration runs here as another user: %s may not be opened. Ask as that user, with sudo -u.", socket))
+		}
+		own, err := s.openOwnWatcher(*c, what)
+		if err == nil {
+			return own.attend(s, what, do)
+		}
+		if makegood.CodeOf(err) != makegood.Conflict {
+			return err
+		}
+		if time.Since(begun) >= startingWithin {
+			return makegood.Wrap(err, makegood.Conflict, fmt.Sprintf("A watcher with this file seems to run here, and does not answer at %s. Ask as the user who runs it.", socket))
+		}
+		select {
+		case <-s.ctx.Done():
+			return s.ctx.Err()
+		case <-time.After(startingEvery):
+		}
 	}
-	return s.onOwnWatcher(file, *c, what, do)
+}
+
+// ownWatcher is a watcher that ends with the command.
+type ownWatcher struct {
+	*app.Watcher
+	config *config.Watch
+	socket string
+	folder string
+}
+
+// openOwnWatcher builds one. That another process has the database is makegood.Conflict. Only one that mends answers where other
+// commands ask: what the others could not do, nobody shall ask of them.
+func (s *surroundings) openOwnWatcher(c config.Watch, what deed) (_ *ownWatcher, err error) {
+	own := &ownWatcher{config: &c}
+	if own.folder, err = os.MkdirTemp("", "makegood"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(own.folder))
+		}
+	}()
+	if what == looks && !s.isThere(c.Database) { // looking makes no database; a mistyped path stays one
+		c.Database = "sqlite:" + filepath.Join(own.folder, "watch.db")
+	}
+	own.socket = app.ControlSocket(c.Database)
+	if what != mends || !app.IsSocketPath(own.socket) {
+		own.socket = filepath.Join(own.folder, "control")
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	log, err := s.logger(config.Log{Level: "error", Format: c.Log.Format}) // what people need is in the answers
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	own.Watcher, err = app.NewWatcher(s.ctx, &c, app.WatchPath{}, app.Options{Log: log, Listener: listener, Control: own.socket, Lookup: s.lookup})
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return own, nil
+}
+
+// attend does it, and closes the watcher.
+func (o *ownWatcher) attend(s *surroundings, what deed, do func(*control, *config.Watch) error) error {
+	untold, err := o.Attend(s.ctx, what == mends, func() error { return do(newControl(nil, o.socket, false), o.config) })
+	if untold != nil {
+		fmt.Fprintf(s.errors, "makegood: not everybody was told: %s\n", s.plain(untold))
+	}
+	return errors.Join(err, os.RemoveAll(o.folder))
 }
 
 // isAnothers reports whether a socket is there and may not be opened.
 func isAnothers(err error) bool {
 	return errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM)
-}
-
-func (s *surroundings) onOwnWatcher(file string, c config.Watch, what deed, do func(*control, *config.Watch) error) error {
-	folder, err := os.MkdirTemp("", "makegood")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(folder)
-	if what == looks && !s.isThere(c.Database) { // looking makes no database; a mistyped path stays one
-		c.Database = "sqlite:" + filepath.Join(folder, "watch.db")
-	}
-	socket := app.ControlSocket(c.Database)
-	if !app.IsSocketPath(socket) {
-		socket = filepath.Join(folder, "control")
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	log, err := s.logger(config.Log{Level: "error", Format: c.Log.Format}) // what people need is in the answers
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	w, err := app.NewWatcher(s.ctx, &c, app.WatchPath{}, app.Options{Log: log, Listener: listener, Control: socket, Lookup: s.lookup})
-	if makegood.CodeOf(err) == makegood.Conflict {
-		return makegood.Wrap(errors.Join(err, listener.Close()), makegood.Conflict,
-			fmt.Sprintf("A watcher with this file seems to run here, and does not answer at %s. Ask as the user who runs it.", app.ControlSocket(c.Database)))
-	}
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	untold, err := w.Attend(s.ctx, what == mends, func() error { return do(newControl(nil, socket, false), &c) })
-	if untold != nil {
-		fmt.Fprintf(s.errors, "makegood: not everybody was told: %s\n", s.plain(untold))
-	}
-	return err
 }
 
 // isThere reports whether there is a database to look into.
