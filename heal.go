@@ -236,21 +236,28 @@ func (s HealStanding) Admit(target string, l HealLimits, now time.Time) *HealRef
 		return &HealRefusal{Reason: HealBusy, Attempt: a.ID, Sentence: fmt.Sprintf("Attempt %s at %s is under way since %s; only one runs at a time.",
 			a.ID, a.Target, a.StartedAt.UTC().Format(time.RFC3339))}
 	}
-	count := func(within time.Duration, counts func(HealAttempt) bool) (n int) {
-		for _, a := range s.Lately {
-			if counts(a) && now.Sub(a.CountsAt) < within {
-				n++
-			}
-		}
-		return n
-	}
-	if n := count(l.PerTargetWithin, func(a HealAttempt) bool { return a.Target == target }); n >= l.PerTarget {
+	if n := s.count(target, l.PerTargetWithin, now); n >= l.PerTarget {
 		return &HealRefusal{Reason: HealTargetLimit, Sentence: fmt.Sprintf("%d attempts at %s within %v did not last; a person has to look at it.", n, target, l.PerTargetWithin)}
 	}
-	if n := count(l.OverallWithin, func(HealAttempt) bool { return true }); n >= l.Overall {
+	if n := s.count("", l.OverallWithin, now); n >= l.Overall {
 		return &HealRefusal{Reason: HealOverallLimit, Sentence: fmt.Sprintf("%d attempts at all targets within %v; a person has to look at what goes on.", n, l.OverallWithin)}
 	}
 	return nil
+}
+
+// count is how many attempts at a target, "" for all of them, count within a time.
+func (s HealStanding) count(target string, within time.Duration, now time.Time) (n int) {
+	for _, a := range s.Lately {
+		if (target == "" || a.Target == target) && now.Sub(a.CountsAt) < within {
+			n++
+		}
+	}
+	return n
+}
+
+// Left is how many more attempts at a target the limits admit now, whatever else stands in their way.
+func (s HealStanding) Left(target string, l HealLimits, now time.Time) int {
+	return max(0, min(l.PerTarget-s.count(target, l.PerTargetWithin, now), l.Overall-s.count("", l.OverallWithin, now)))
 }
 
 func (b Brake) sentence() string {

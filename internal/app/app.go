@@ -53,6 +53,8 @@ type Options struct {
 	Drill func(ctx context.Context, name string) (makegood.DrillResult, error)
 	// Lookup finds variables of the environment, for a watcher whose source of truth is there; os.LookupEnv when nil.
 	Lookup func(string) (string, bool)
+	// Control is the control socket of a watcher, beside its database when "".
+	Control string
 	// Notify is told that the program is ready, lives, and stops, in the words of sd_notify; nil is nobody.
 	Notify func(state string)
 }

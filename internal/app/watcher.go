@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,6 +45,7 @@ type Watcher struct {
 	smoking   sync.Mutex     // one smoke test at a time
 	drilling  sync.Mutex     // one drill at a time
 	simulated func(ctx context.Context, name string) (makegood.DrillResult, error)
+	mending   sync.WaitGroup // attempts that a person asked for
 }
 
 // WatchPath names the file of a watcher's configuration and reads it anew.
@@ -82,6 +84,10 @@ func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options)
 	if w.healing, err = newHealing(ctx, w.alarm, w.node, w.peer, o); err != nil {
 		return nil, err
 	}
+	w.onClose("what is being mended", func(ctx context.Context) error {
+		end()
+		return within(ctx, w.mending.Wait)
+	})
 	targets, err := w.healing.targets(c)
 	if err != nil {
 		return nil, err
@@ -102,7 +108,8 @@ func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options)
 			return nil, fmt.Errorf("listen on %s: %w (is another watcher running there?)", c.Listen, err)
 		}
 	}
-	if err := w.openControl(ControlSocket(c.Database), watcherSocketRemedy, w.incidents(c).AdminRoutes(), (&api.Drills{Run: w.drillUntilStop}).AdminRoutes()); err != nil {
+	socket := cmp.Or(o.Control, ControlSocket(c.Database))
+	if err := w.openControl(socket, watcherSocketRemedy, w.incidents(c).AdminRoutes(), (&api.Drills{Run: w.drillUntilStop}).AdminRoutes(), w.healDesk().AdminRoutes()); err != nil {
 		return nil, errors.Join(err, w.listener.Close())
 	}
 	return w, nil
@@ -112,6 +119,9 @@ func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options)
 func ControlSocket(database string) string {
 	return strings.TrimPrefix(database, "sqlite:") + ".control"
 }
+
+// IsSocketPath reports whether a control socket can stand at a path: systems take no longer ones.
+func IsSocketPath(path string) bool { return len(path) <= socketPathMax }
 
 func speakingOf(c *config.Watch, now func() time.Time) speaking {
 	return speaking{name: c.Name, publicURL: c.PublicURL, mail: c.Mail, allowPrivate: c.Outbound.AllowPrivate, now: now}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/alecthomas/kong"
 
@@ -30,7 +31,7 @@ type commands struct {
 	Orders   ordersCommands   `cmd:"" help:"Look at orders, and make them good."`
 	Events   eventsCommands   `cmd:"" help:"Look at what the payment providers told, and fetch what they could not deliver."`
 	Webhooks webhooksCommands `cmd:"" help:"Dead letters: look at what was given up, and have it done again."`
-	Secrets  secretsCommands  `cmd:"" help:"Check the secrets without showing them."`
+	Secrets  secretsCommands  `cmd:"" help:"Check the secrets, compare places, and keep the source of truth, without ever showing a value."`
 	Licenses licenseCommands  `cmd:"" help:"Look at licences."`
 
 	Watch     watchCommand      `cmd:"" help:"Watch a server from another machine, and tell people, until it is told to stop."`
@@ -41,6 +42,8 @@ type commands struct {
 	Smoke     smokeCommand      `cmd:"" help:"Walk through a deployment as a visitor would: pages, data, the buy button."`
 	Beat      beatCommand       `cmd:"" help:"Report to the watcher that a job has run."`
 	Drill     drillCommands     `cmd:"" help:"Break something on purpose, and see that it is found, told and mended."`
+	Heal      healCommands      `cmd:"" help:"See what would be mended, have it mended, and put the brake on."`
+	Restore   restoreCommand    `cmd:"" name:"restore-env" help:"Put back what a place lacks, start it again, and verify it from outside. For people at night and runners of CI."`
 	Simulate  simulateCommand   `cmd:"" hidden:"" help:"Run the simulated services on loopback, for drills."`
 
 	Version versionCommand `cmd:"" help:"Print the version."`
@@ -52,6 +55,7 @@ type surroundings struct {
 	config string
 	out    io.Writer
 	errors io.Writer
+	in     io.Reader // standard input
 	lookup func(string) (string, bool)
 }
 
@@ -59,11 +63,11 @@ type surroundings struct {
 const (
 	exitDone   = 0
 	exitFailed = 1 // the reason is on the stream for errors
-	exitUsage  = 2 // the command line itself is wrong
+	exitUsage  = 2 // the command line itself is wrong; restore-env has codes of its own
 )
 
 // Main runs one command and returns the exit code: 0 done, 1 not done (the reason is on errs), 2 the command line itself
-// is wrong.
+// is wrong; restore-env has codes of its own.
 func Main(ctx context.Context, args []string, out, errs io.Writer, lookup func(string) (string, bool)) int {
 	if len(args) == 0 { // help, but not success: a script that lost its arguments should notice
 		Main(ctx, []string{"--help"}, errs, errs, lookup)
@@ -89,11 +93,15 @@ func Main(ctx context.Context, args []string, out, errs io.Writer, lookup func(s
 	}
 	if err != nil {
 		fmt.Fprintf(errs, "makegood: %v\n%s\n", err, whereHelpIs(err))
-		return exitUsage
+		return usageCode(err)
 	}
-	s := &surroundings{ctx, c.Config, out, errs, lookup}
+	s := &surroundings{ctx, c.Config, out, errs, os.Stdin, lookup}
 	if err := command.Run(s); err != nil {
 		fmt.Fprintln(errs, "makegood: "+s.plain(err))
+		var own exitError
+		if errors.As(err, &own) {
+			return own.code
+		}
 		return exitFailed
 	}
 	return exitDone

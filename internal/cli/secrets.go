@@ -10,11 +10,18 @@ import (
 )
 
 type secretsCommands struct {
-	Check secretsCheckCommand `cmd:"" help:"Say of each secret whether it is there and whole, without ever showing it."`
+	Check  secretsCheckCommand  `cmd:"" help:"Say of each secret whether it is there and whole, without ever showing it: the server's, or with -w all that are required, at every place."`
+	Diff   secretsDiffCommand   `cmd:"" help:"Compare targets with the source of truth. 0 is no difference, 1 is some."`
+	Push   secretsPushCommand   `cmd:"" help:"Write what a target lacks, from the source of truth. Starts nothing."`
+	Accept secretsAcceptCommand `cmd:"" help:"Believe a source of truth that has fewer names than before, or is older: somebody meant it."`
+	Keygen secretsKeygenCommand `cmd:"" help:"Make the keys that a sealed source of truth needs."`
+	Seal   secretsSealCommand   `cmd:"" help:"Seal the required secrets, from the environment, a folder, or KEY=VALUE lines on standard input."`
+	Set    secretsSetCommand    `cmd:"" help:"Put one secret into the source of truth; its value is read from standard input."`
 }
 
 type secretsCheckCommand struct {
-	JSON bool `help:"Print JSON, for programs."`
+	Watcher string `short:"w" help:"Check what this watcher's file requires: the source of truth, every target, and the running server." placeholder:"FILE"`
+	JSON    bool   `help:"Print JSON, for programs."`
 }
 
 type secretRow struct {
@@ -28,6 +35,9 @@ type secretRow struct {
 
 // Run inspects every secret. Its exit says whether all of them are whole.
 func (c secretsCheckCommand) Run(s *surroundings) error {
+	if c.Watcher != "" {
+		return c.checkPlaces(s)
+	}
 	loaded, err := s.load()
 	var problems config.Problems
 	if err != nil && !errors.As(err, &problems) {

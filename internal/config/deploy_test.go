@@ -40,7 +40,8 @@ func TestUnitsAreShutIn(t *testing.T) {
 // TestWorkflowsAreSound holds that the workflows can be read, end, and paste nothing of others into a command.
 func TestWorkflowsAreSound(t *testing.T) {
 	t.Parallel()
-	for name, run := range map[string]string{"payment-health": "makegood watch --once -w watch.yaml", "post-deploy-smoke": `makegood smoke --url "$SHOP_URL"`} {
+	for name, run := range map[string]string{"payment-health": "makegood watch --once -w watch.yaml", "post-deploy-smoke": `makegood smoke --url "$SHOP_URL"`,
+		"auto-restore": `makegood restore-env "$TARGET" -w watch.yaml`} {
 		var w struct {
 			Jobs map[string]struct {
 				Timeout int `yaml:"timeout-minutes"`
@@ -67,5 +68,38 @@ func TestWorkflowsAreSound(t *testing.T) {
 		if !found {
 			t.Errorf("%s does not run %s", name, run)
 		}
+	}
+}
+
+// TestAutoRestoreIsFound holds what the watcher needs of the workflow that it starts: the inputs that it gives, the attempt in
+// the title, by which it finds the run, and one run at a time.
+func TestAutoRestoreIsFound(t *testing.T) {
+	t.Parallel()
+	var w struct {
+		RunName string `yaml:"run-name"`
+		On      map[string]struct {
+			Inputs map[string]any `yaml:"inputs"`
+		} `yaml:"on"`
+		Permissions map[string]string `yaml:"permissions"`
+		Concurrency struct {
+			Group  string `yaml:"group"`
+			Cancel bool   `yaml:"cancel-in-progress"`
+		} `yaml:"concurrency"`
+	}
+	if err := yaml.Unmarshal([]byte(deployed(t, filepath.Join("github", "auto-restore.yml"))), &w); err != nil {
+		t.Fatal(err)
+	}
+	if want := "restore ${{ inputs.attempt }}"; w.RunName != want {
+		t.Errorf("run-name = %q, want %q", w.RunName, want)
+	}
+	inputs := w.On["workflow_dispatch"].Inputs
+	if len(w.On) != 1 || len(inputs) != 2 || inputs["attempt"] == nil || inputs["target"] == nil {
+		t.Errorf("it is started by %v, want workflow_dispatch with the inputs attempt and target", w.On)
+	}
+	if len(w.Permissions) != 1 || w.Permissions["contents"] != "read" {
+		t.Errorf("permissions = %v, want contents: read alone", w.Permissions)
+	}
+	if w.Concurrency.Group == "" || w.Concurrency.Cancel {
+		t.Errorf("concurrency = %+v, want one at a time, and none broken off", w.Concurrency)
 	}
 }

@@ -257,8 +257,12 @@ func (s *Store) Attempt(ctx context.Context, id string) (a makegood.HealAttempt,
 const attemptColumns = `id, target, remedy, fault, incident_id, incident_key, actor, state, reason, detail, names, run, steps, survey,
 	holder, fence, lease_until, started_at, ended_at, counts_at`
 
-func attemptOf(ctx context.Context, tx Tx, where string, args ...any) (makegood.HealAttempt, error) {
-	return scanAttempt(tx.QueryRow(ctx, `SELECT `+attemptColumns+` FROM heal_attempts WHERE `+where, args...))
+func attemptOf(ctx context.Context, tx Tx, where, id string) (makegood.HealAttempt, error) {
+	a, err := scanAttempt(tx.QueryRow(ctx, `SELECT `+attemptColumns+` FROM heal_attempts WHERE `+where, id))
+	if errors.Is(err, makegood.NotFound) {
+		return a, makegood.Errorf(makegood.NotFound, "There is no attempt %s.", id)
+	}
+	return a, err
 }
 
 func attemptsOf(ctx context.Context, tx Tx, where string, args ...any) (list []makegood.HealAttempt, err error) {

@@ -70,7 +70,7 @@ func TestBeginAttempt(t *testing.T) {
 		if _, err := s.BeginAttempt(t.Context(), attempt("att2", "other"), makegood.DefaultHealLimits, healLease); refusalOf(err) != makegood.HealBusy {
 			t.Errorf("a second attempt = %v, want busy", err)
 		}
-		if _, err := s.Attempt(t.Context(), "att2"); !errors.Is(err, makegood.NotFound) {
+		if _, err := s.Attempt(t.Context(), "att2"); makegood.CodeOf(err) != makegood.NotFound {
 			t.Errorf("the refused attempt = %v, want not found", err)
 		}
 	})
