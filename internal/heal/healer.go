@@ -221,11 +221,11 @@ func (h *Healer) isBusyAt(target string) bool {
 	return h.running[target] || h.making[target] > 0
 }
 
-func (h *Healer) raise(ctx context.Context, check, target, detail string) {
+func (h *Healer) raise(ctx context.Context, check, target, detail string, felt bool) {
 	h.mu.Lock()
 	h.raised[makegood.FindingKey(check, target)] = true
 	h.mu.Unlock()
-	h.Record.Found(ctx, check, target, detail)
+	h.Record.Found(ctx, check, target, detail, felt)
 }
 
 func (h *Healer) clear(ctx context.Context, check, target, why string) {
@@ -637,7 +637,7 @@ func (h *Healer) Forget(ctx context.Context, t Target) error {
 func (h *Healer) refuse(ctx context.Context, t Target, who asking, no *makegood.HealRefusal, steps []makegood.AttemptStep) {
 	switch {
 	case isMendable(no.Reason):
-		h.raise(ctx, HealRefused, t.Name, no.Sentence)
+		h.raise(ctx, HealRefused, t.Name, no.Sentence, isFelt(who.trouble))
 	case isLookedInto(no.Reason):
 		h.clear(ctx, HealRefused, t.Name, "what kept it from being mended is gone")
 	}

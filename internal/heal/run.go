@@ -568,10 +568,10 @@ func (r *run) end(ctx context.Context, e ending) {
 	switch a.State {
 	case makegood.AttemptHealed:
 		r.h.clear(ctx, HealFailed, a.Target, "it is healed")
-		r.h.raise(ctx, Healed, a.Target, r.story(a))
+		r.h.raise(ctx, Healed, a.Target, r.story(a), false)
 	case makegood.AttemptFailed, makegood.AttemptReverted:
 		r.line(ctx, makegood.MomentNotHealed, fmt.Sprintf("it did not help (%s): %s", a.Reason, a.Detail))
-		r.h.raise(ctx, HealFailed, a.Target, fmt.Sprintf("Attempt %s did not help (%s): %s", a.ID, a.Reason, a.Detail))
+		r.h.raise(ctx, HealFailed, a.Target, fmt.Sprintf("Attempt %s did not help (%s): %s", a.ID, a.Reason, a.Detail), isFelt(r.who.trouble))
 	default:
 		r.line(ctx, makegood.MomentNotHealed, fmt.Sprintf("it was stopped (%s): %s", a.Reason, a.Detail))
 	}

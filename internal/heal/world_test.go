@@ -792,7 +792,7 @@ func (r *recordOf) Line(ctx context.Context, incident string, kind makegood.Mome
 	r.lines = append(r.lines, line{time.Now(), incident, kind, text})
 }
 
-func (r *recordOf) Found(ctx context.Context, check, target, detail string) {
+func (r *recordOf) Found(ctx context.Context, check, target, detail string, _ bool) {
 	if r.by.call(ctx, "found", 0) != nil {
 		return
 	}
