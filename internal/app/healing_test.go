@@ -102,6 +102,15 @@ func (h *hosted) wipe(names ...string) {
 	h.cloud.Deploy("wiped")
 }
 
+// lookAtEverything has everything looked at now, until an incident is open.
+func (h *hosted) lookAtEverything(key string) {
+	h.t.Helper()
+	h.eventually("an incident "+key, func() bool {
+		h.ask(http.MethodPost, "/__trigger", "", asOperator)
+		return h.isOpen(key)
+	})
+}
+
 // attempt waits for an attempt in a state.
 func (h *hosted) attempt(state makegood.AttemptState) makegood.HealAttempt {
 	h.t.Helper()
@@ -186,6 +195,7 @@ func TestDriftIsHealedBeforeTheNextDeploy(t *testing.T) {
 	t.Parallel()
 	h := newHosted(t, simulate.PagesOptions{}, nil)
 	h.cloud.Remove("RESEND_API_KEY")
+	h.lookAtEverything("secret-drift/host")
 	a := h.attempt(makegood.AttemptHealed)
 	if a.Remedy != "restore-names" || a.IncidentKey != "secret-drift/host" {
 		t.Errorf("attempt = %s because of %s, want the names alone", a.Remedy, a.IncidentKey)
@@ -485,8 +495,17 @@ func TestSimulatedDrillsAreKept(t *testing.T) {
 func TestDriftThatCannotBeHealedWakesNobody(t *testing.T) {
 	t.Parallel()
 	h := newHosted(t, simulate.PagesOptions{}, nil)
-	h.keep(t, "token", "not a token")
+	for n := range makegood.DefaultHealLimits.PerTarget { // what may be tried was tried
+		a, err := h.Store.BeginAttempt(t.Context(), makegood.HealAttempt{ID: fmt.Sprintf("att%d", n), Target: "host"}, makegood.DefaultHealLimits, time.Minute)
+		h.must("begin an attempt", err)
+		_, err = h.Store.AmendAttempt(t.Context(), a.ID, a.Fence, time.Minute, func(a *makegood.HealAttempt) error {
+			a.End(makegood.AttemptStopped, makegood.HealPaused, "", time.Now())
+			return nil
+		})
+		h.must("end it", err)
+	}
 	h.cloud.Remove("RESEND_API_KEY")
+	h.lookAtEverything("secret-drift/host")
 	if i := h.incident("heal-refused/host", makegood.IncidentOpen); i.Priority != makegood.P1 {
 		t.Errorf("told as %s while nobody felt it, want P1", i.Priority)
 	}
