@@ -79,6 +79,7 @@ const (
 	HealBlip           HealReason = "blip"             // it is over
 	HealOtherFault     HealReason = "other_fault"      // nothing that a remedy of this target is known to mend
 	HealPlatformDown   HealReason = "platform_down"    // the place itself does not answer
+	HealPlaceUnfit     HealReason = "place_unfit"      // the place is not as it must be to be mended
 	HealUnderWay       HealReason = "deploy_under_way" // somebody else is deploying
 	HealNothingGood    HealReason = "nothing_good"     // no version is known to have run well
 	HealNotOptedIn     HealReason = "not_opted_in"     // the configuration does not allow it without a person

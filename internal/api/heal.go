@@ -35,6 +35,11 @@ type HealLedger interface {
 	Record(ctx context.Context, actor string, e makegood.Entry) error
 }
 
+// OwnRoutes lists what operators may ask of a server that mends something of itself: how that stands, and the brake.
+func (h *Healing) OwnRoutes() map[string]Handler {
+	return map[string]Handler{"GET /api/admin/heal": h.status, "POST /api/admin/heal/brake": h.brake}
+}
+
 // AdminRoutes lists what operators may ask; see Admin.
 func (h *Healing) AdminRoutes() map[string]Handler {
 	return map[string]Handler{

@@ -163,7 +163,7 @@ func New(ctx context.Context, c *config.Config, o Options) (_ *App, err error) {
 			return nil, fmt.Errorf("listen on %s: %w (is another server running there?)", c.Listen, err)
 		}
 	}
-	if err := a.openControl(c.Control.Socket, serverSocketRemedy, admin.Routes(), incidents.AdminRoutes()); err != nil {
+	if err := a.openControl(c.Control.Socket, serverSocketRemedy, admin.Routes(), incidents.AdminRoutes(), a.healing.desk().OwnRoutes()); err != nil {
 		return nil, errors.Join(err, a.listener.Close())
 	}
 	return a, nil

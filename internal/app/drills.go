@@ -324,8 +324,8 @@ func (d *realDrill) mend(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	_, err := d.h.healer.Mend(ctx, d.t.Name, "system:drill", true, nil)
-	if err == nil {
+	a, err := d.h.healer.Mend(ctx, d.t.Name, "system:drill", true, nil)
+	if err == nil && a.State == makegood.AttemptHealed {
 		d.say("drill", "what was taken away was put back")
 		return
 	}

@@ -20,9 +20,16 @@ import (
 
 // healDesk is what operators may ask of the healer.
 func (w *Watcher) healDesk() *api.Healing {
-	return &api.Healing{Healer: w.healing.healer, Ledger: w.Store, Mend: w.mend, Secrets: w.secretsAt,
+	d := w.healing.desk()
+	d.Mend, d.Secrets = w.mend, w.secretsAt
+	return d
+}
+
+// desk is what operators may ask of every healer.
+func (h *healing) desk() *api.Healing {
+	return &api.Healing{Healer: h.healer, Ledger: h.store,
 		Attempts: func(ctx context.Context, target string, most int) ([]makegood.HealAttempt, error) {
-			return w.Store.Attempts(ctx, store.AttemptFilter{Target: target, Limit: most})
+			return h.store.Attempts(ctx, store.AttemptFilter{Target: target, Limit: most})
 		}}
 }
 

@@ -327,9 +327,13 @@ func (h *healing) Line(ctx context.Context, incidentID string, kind makegood.Mom
 	}
 }
 
-// Found opens an incident of the healer's own. Too many heals in a week are graver than one.
-func (h *healing) Found(ctx context.Context, check, target, detail string) {
+// Found opens an incident of the healer's own. Too many heals in a week are graver than one; what nobody feels is less grave.
+func (h *healing) Found(ctx context.Context, check, target, detail string, felt bool) {
 	ctx = context.WithoutCancel(ctx)
+	if !felt && check != heal.Healed { // the loss is found before anybody feels it: that can wait until somebody is awake
+		h.alarm.foundAs(ctx, check, target, detail, makegood.P1)
+		return
+	}
 	if check == heal.Healed {
 		list, err := h.store.Attempts(ctx, store.AttemptFilter{Target: target, State: makegood.AttemptHealed, Limit: healsMax + 1})
 		if err == nil && len(list) > healsMax && h.now().Sub(list[healsMax].StartedAt) < healsWithin {

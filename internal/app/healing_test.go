@@ -480,3 +480,16 @@ func TestSimulatedDrillsAreKept(t *testing.T) {
 	}
 	h.incident("drill-failed/mail-down", makegood.IncidentResolved)
 }
+
+// TestDriftThatCannotBeHealedWakesNobody: what nobody feels yet is told as P1, and becomes P0 once it is felt.
+func TestDriftThatCannotBeHealedWakesNobody(t *testing.T) {
+	t.Parallel()
+	h := newHosted(t, simulate.PagesOptions{}, nil)
+	h.keep(t, "token", "not a token")
+	h.cloud.Remove("RESEND_API_KEY")
+	if i := h.incident("heal-refused/host", makegood.IncidentOpen); i.Priority != makegood.P1 {
+		t.Errorf("told as %s while nobody felt it, want P1", i.Priority)
+	}
+	h.cloud.Deploy("felt")
+	h.eventually("an alarm as P0", func() bool { return h.incident("heal-refused/host", makegood.IncidentOpen).Priority == makegood.P0 })
+}

@@ -50,7 +50,7 @@ func (w *workers) Check(context.Context) error { return nil }
 // Survey says whether they are stuck.
 func (w *workers) Survey(ctx context.Context) (host.Survey, error) {
 	s := host.Survey{At: w.now().UTC()}
-	busy, err := w.store.BusyJobs(ctx)
+	busy, err := w.store.RunningJobs(ctx)
 	if err != nil {
 		return s, err
 	}

@@ -49,15 +49,27 @@ func known(c *config.Watch, file, name string) error {
 	return makegood.Errorf(makegood.NotFound, "%s has no target %s; there are %s.", file, oneLine(name), strings.Join(names, ", "))
 }
 
+// ofServer is the flag of what can be said to the server's own healer as well.
+type ofServer struct {
+	Server bool `help:"Of what the server mends of itself (heal.workers), instead of what the watcher mends. The server has to run here."`
+}
+
 type healStatusCommand struct {
 	watching
+	ofServer
 	JSON bool `help:"Print JSON, for programs. Times are UTC."`
 }
 
 // Run says how things stand.
 func (c healStatusCommand) Run(s *surroundings) error {
-	c.File = c.file(s)
 	var status api.HealStatus
+	if c.Server {
+		if err := s.act(func(desk *control) error { return desk.ask(s.ctx, http.MethodGet, "/api/admin/heal", nil, &status) }); err != nil {
+			return err
+		}
+		return c.print(s, status)
+	}
+	c.File = c.file(s)
 	err := s.onWatcher(c.File, looks, func(desk *control, _ *config.Watch) error {
 		return desk.ask(s.ctx, http.MethodGet, "/api/admin/heal", nil, &status)
 	})
@@ -67,6 +79,10 @@ func (c healStatusCommand) Run(s *surroundings) error {
 	if err != nil {
 		return err
 	}
+	return c.print(s, status)
+}
+
+func (c healStatusCommand) print(s *surroundings, status api.HealStatus) error {
 	if c.JSON {
 		return s.printJSON(status)
 	}
@@ -476,36 +492,46 @@ type healPauseCommand struct {
 	Why string        `required:"" help:"Why; the next person reads it."`
 	For time.Duration `help:"For how long, for example 2h; by default until somebody takes it off." placeholder:"TIME"`
 	watching
+	ofServer
 }
 
 // Run puts the brake on.
 func (c healPauseCommand) Run(s *surroundings) error {
-	c.File = c.file(s)
-	return s.onWatcher(c.File, writes, func(desk *control, _ *config.Watch) error {
-		var b makegood.Brake
-		if err := desk.ask(s.ctx, http.MethodPost, "/api/admin/heal/brake", api.HealBrakeAsk{On: true, Why: c.Why, Hold: c.For}, &b); err != nil {
-			return err
-		}
-		until := "until somebody takes it off"
-		if !b.Until.IsZero() {
-			until = "until " + stamp(b.Until) + " UTC"
-		}
-		fmt.Fprintf(s.out, "The brake is on, by %s, %s. Looking and telling go on. Take it off: makegood heal resume\n", oneLine(b.By), until)
-		return nil
-	})
+	b, err := c.brake(s, c.watching, api.HealBrakeAsk{On: true, Why: c.Why, Hold: c.For})
+	if err != nil {
+		return err
+	}
+	until := "until somebody takes it off"
+	if !b.Until.IsZero() {
+		until = "until " + stamp(b.Until) + " UTC"
+	}
+	again := "makegood heal resume"
+	if c.Server {
+		again += " --server"
+	}
+	fmt.Fprintf(s.out, "The brake is on, by %s, %s. Looking and telling go on. Take it off: %s\n", oneLine(b.By), until, again)
+	return nil
 }
 
-type healResumeCommand struct{ watching }
+type healResumeCommand struct {
+	watching
+	ofServer
+}
 
 // Run takes the brake off.
 func (c healResumeCommand) Run(s *surroundings) error {
-	c.File = c.file(s)
-	return s.onWatcher(c.File, writes, func(desk *control, _ *config.Watch) error {
-		var b makegood.Brake
-		if err := desk.ask(s.ctx, http.MethodPost, "/api/admin/heal/brake", api.HealBrakeAsk{}, &b); err != nil {
-			return err
-		}
-		fmt.Fprintln(s.out, "The brake is off. What is broken is mended again, within the limits.")
-		return nil
-	})
+	if _, err := c.brake(s, c.watching, api.HealBrakeAsk{}); err != nil {
+		return err
+	}
+	fmt.Fprintln(s.out, "The brake is off. What is broken is mended again, within the limits.")
+	return nil
+}
+
+// brake puts the brake on or takes it off, and returns how it is then.
+func (o ofServer) brake(s *surroundings, w watching, ask api.HealBrakeAsk) (b makegood.Brake, err error) {
+	do := func(desk *control) error { return desk.ask(s.ctx, http.MethodPost, "/api/admin/heal/brake", ask, &b) }
+	if o.Server {
+		return b, s.act(do)
+	}
+	return b, s.onWatcher(w.file(s), writes, func(desk *control, _ *config.Watch) error { return do(desk) })
 }

@@ -239,14 +239,16 @@ func (w *world) deploy(commit string) error {
 	if err := w.pagesFaults(map[string]any{"build_takes": "10ms"}); err != nil {
 		return err
 	}
+	before, err := simulate.AskBox(w.ctx, w.host+"/_box")
+	if err != nil {
+		return err
+	}
 	if err := w.order(w.host+"/_control/deploy", map[string]string{"commit": commit}); err != nil {
 		return err
 	}
-	if err := w.await(10*time.Second, "deployment of "+commit, func() bool {
-		var state struct {
-			Starts int `json:"starts"`
-		}
-		return w.ask(w.host+"/_box/state", &state) == nil && state.Starts >= 2
+	if err := w.await(20*time.Second, "deployment of "+commit, func() bool {
+		now, err := simulate.AskBox(w.ctx, w.host+"/_box")
+		return err == nil && now.Starts > before.Starts
 	}); err != nil {
 		return err
 	}

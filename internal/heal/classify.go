@@ -15,6 +15,8 @@ type Evidence struct {
 	Differences []vault.Difference
 	// Wrong are names that the program itself reports with another value than the truth.
 	Wrong []string
+	// Written are names that we have written lately and that no start has taken up since, so they have had no effect.
+	Written []string
 	// Felt is that something is red that people feel, and not only the list of names.
 	Felt bool
 	// Needs are what the place must have.
@@ -28,6 +30,8 @@ type Evidence struct {
 //
 //   - Variables are missing, empty, or known to be wrong: that is it, whatever else is red. Felt or not decides whether the
 //     program has to be started again.
+//   - Nothing is missing, something is felt, and we have put variables back that no start has taken up: they are missing still
+//     where it counts.
 //   - Nothing is missing and the place says that the program does not run, or that what runs was started before the variables were
 //     there, and people feel it: it has to be started again.
 //   - Workers do nothing although there is work: they are stuck.
@@ -42,6 +46,11 @@ func Classify(e Evidence) (fault makegood.HealFault, names []string) {
 			}
 		}
 		slices.Sort(names)
+	}
+	if e.Writes && e.Starts && (e.Felt || e.Survey.Down != "") {
+		names = slices.Concat(names, e.Written)
+		slices.Sort(names)
+		names = slices.Compact(names)
 	}
 	switch {
 	case len(names) > 0 && (e.Felt || e.Survey.Down != ""):

@@ -99,8 +99,9 @@ type Ledger interface {
 type Record interface {
 	// Line adds a line to the record of an incident; without an id it does nothing.
 	Line(ctx context.Context, incidentID string, kind makegood.MomentKind, text string)
-	// Found opens an incident of the healer's own: HealRefused, HealFailed or Healed of a target.
-	Found(ctx context.Context, check, target, detail string)
+	// Found opens an incident of the healer's own: HealRefused, HealFailed or Healed of a target. felt is whether people feel the
+	// trouble that it is about: what nobody feels yet wakes nobody.
+	Found(ctx context.Context, check, target, detail string, felt bool)
 	// Cleared ends it.
 	Cleared(ctx context.Context, check, target, why string)
 }

@@ -183,21 +183,18 @@ func (t Target) concerns(key string) bool {
 }
 
 // due returns the trouble for which a target is to be looked at: the one that has lasted longest, once it has lasted longer
-// than the target's patience. What people feel goes before what they do not.
+// than the target's patience. While people feel something, what they do not feel waits: that the names are put back without
+// a start would leave nothing to be seen of why the program is ill.
 func (h *Healer) due(t Target, troubles []Trouble) (Trouble, bool) {
 	mine := of(t, troubles)
-	slices.SortStableFunc(mine, func(a, b Trouble) int {
-		if isFelt(a) != isFelt(b) {
-			return map[bool]int{true: -1, false: 1}[isFelt(a)]
-		}
-		return a.Since.Compare(b.Since)
-	})
-	for _, x := range mine {
-		if h.Now().Sub(x.Since) >= t.Patience {
-			return x, true
-		}
+	if slices.ContainsFunc(mine, isFelt) {
+		mine = slices.DeleteFunc(mine, func(x Trouble) bool { return !isFelt(x) })
 	}
-	return Trouble{}, false
+	if len(mine) == 0 {
+		return Trouble{}, false
+	}
+	oldest := slices.MinFunc(mine, func(a, b Trouble) int { return a.Since.Compare(b.Since) })
+	return oldest, h.Now().Sub(oldest.Since) >= t.Patience
 }
 
 // DriftCheck is the code of the finding that a place lacks variables.
@@ -224,11 +221,11 @@ func (h *Healer) isBusyAt(target string) bool {
 	return h.running[target] || h.making[target] > 0
 }
 
-func (h *Healer) raise(ctx context.Context, check, target, detail string) {
+func (h *Healer) raise(ctx context.Context, check, target, detail string, felt bool) {
 	h.mu.Lock()
 	h.raised[makegood.FindingKey(check, target)] = true
 	h.mu.Unlock()
-	h.Record.Found(ctx, check, target, detail)
+	h.Record.Found(ctx, check, target, detail, felt)
 }
 
 func (h *Healer) clear(ctx context.Context, check, target, why string) {
@@ -256,9 +253,10 @@ func (h *Healer) consider(ctx context.Context, t Target, trouble Trouble) bool {
 		}
 		return false
 	}
-	if h.rests(t.Name) {
+	if h.rests(t.Name) || h.endedLately(standing, t) {
 		return false
 	}
+	who.written = written(standing, t)
 	p, no := h.precheck(ctx, t, who)
 	if ctx.Err() != nil {
 		return false
@@ -280,6 +278,34 @@ func (h *Healer) consider(ctx context.Context, t Target, trouble Trouble) bool {
 		return false
 	}
 	return true
+}
+
+// written are the names that attempts at a target have written lately and that nothing that was started since has taken up: a
+// change of variables has no effect before, and the place shows nothing missing. The brake, a crash or a platform that failed
+// can come between a write and its start, and drift is mended without one.
+func written(standing makegood.HealStanding, t Target) []string {
+	lately := slices.DeleteFunc(slices.Clone(standing.Lately), func(a makegood.HealAttempt) bool { return a.Target != t.Name })
+	slices.SortStableFunc(lately, func(a, b makegood.HealAttempt) int { return a.StartedAt.Compare(b.StartedAt) })
+	var names []string
+	for _, a := range lately {
+		if w := a.Step(stepWrite); w != nil && !w.StartedAt.IsZero() {
+			names = append(names, a.Names...)
+		}
+		if a.Step(stepStart) != nil && a.State == makegood.AttemptHealed {
+			names = nil
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// endedLately reports whether an attempt at a target ended less than its patience ago: what was done is given as long to take
+// effect as a blip is given to end, and two attempts in two seconds would not be two.
+func (h *Healer) endedLately(standing makegood.HealStanding, t Target) bool {
+	return slices.ContainsFunc(standing.Lately, func(a makegood.HealAttempt) bool {
+		age := h.Now().Sub(a.EndedAt)
+		return a.Target == t.Name && !a.EndedAt.IsZero() && age >= 0 && age < t.Patience
+	})
 }
 
 // rest leaves a target alone for a moment after it was looked at and not mended: a trouble may last for days, and a place that
@@ -304,7 +330,8 @@ type asking struct {
 	actor   string
 	trouble Trouble // zero when a person asks without one
 	byHand  bool
-	all     bool // by hand: write every variable, and start again, whatever is seen
+	written []string // names that an attempt has written and no start has taken up
+	all     bool     // by hand: write every variable, and start again, whatever is seen
 }
 
 // plan is what an attempt would do. The values are in memory only: after a crash they are read again.
@@ -389,7 +416,10 @@ func refusalOf(t Target, err error) *makegood.HealRefusal {
 		return nil
 	}
 	fault := host.FaultOf(err)
+	var own *makegood.Error
 	switch {
+	case fault == "" && errors.As(err, &own) && own.Code != makegood.Unavailable:
+		return &makegood.HealRefusal{Reason: makegood.HealPlaceUnfit, Sentence: fmt.Sprintf("%s cannot be mended as it is: %s", t.Name, own.Message)}
 	case fault == host.PlatformDown, fault == host.Limited, fault == "":
 		return &makegood.HealRefusal{Reason: makegood.HealPlatformDown, Sentence: fmt.Sprintf("%s itself cannot be reached or does not answer: %s.", t.Name, strings.TrimSuffix(sentenceOf(err), "."))}
 	case fault.IsCredential():
@@ -401,7 +431,12 @@ func refusalOf(t Target, err error) *makegood.HealRefusal {
 // sentenceOf is what a person may read of an error of a place.
 func sentenceOf(err error) string {
 	var d *host.Diagnosis
-	if !errors.As(err, &d) {
+	var own *makegood.Error
+	switch {
+	case errors.As(err, &d):
+	case errors.As(err, &own) && own.Message != "":
+		return own.Message
+	default:
 		return "no sense could be made of its answer"
 	}
 	if d.Page == "" {
@@ -426,7 +461,7 @@ func (h *Healer) plan(ctx context.Context, t Target, who asking, p *plan) *makeg
 	_, writes := t.Place.(host.Writer)
 	_, starts := t.Place.(host.Starter)
 	e := Evidence{Survey: survey, Felt: isFelt(who.trouble) || who.byHand, Writes: writes && t.Truth != nil, Starts: starts, Needs: t.Needs,
-		Differences: vault.Compare(t.Needs, truth, heldBy(survey))}
+		Differences: vault.Compare(t.Needs, truth, heldBy(survey)), Written: who.written}
 	if t.Reported != nil && e.Writes {
 		e.Wrong = t.Reported(vault.Remember(truth).Fingerprints)
 	}
@@ -460,7 +495,7 @@ func (h *Healer) settings(t Target, truth vault.Truth, p *plan) *makegood.HealRe
 	switch {
 	case p.survey.Busy != "" && starts:
 		return &makegood.HealRefusal{Reason: makegood.HealUnderWay, Sentence: fmt.Sprintf("Somebody else is deploying there: %s. What it does is waited for.", p.survey.Busy)}
-	case starts && p.survey.Newest != "" && p.survey.Good == "":
+	case starts && hasNothingGood(p.survey):
 		return &makegood.HealRefusal{Reason: makegood.HealNothingGood, Sentence: "There is no version there that is known to have run well; a person has to deploy one."}
 	}
 	if !slices.Contains(p.remedy.steps, stepWrite) {
@@ -479,6 +514,9 @@ func (h *Healer) settings(t Target, truth vault.Truth, p *plan) *makegood.HealRe
 	}
 	return nil
 }
+
+// hasNothingGood reports whether a place that has versions has none that is known to have run well.
+func hasNothingGood(s host.Survey) bool { return s.Newest != "" && s.Good == "" && !s.Elsewhere }
 
 // namesOf are the names of the needs that the truth has a value for.
 func namesOf(needs []vault.Need, truth vault.Truth) []string {
@@ -599,7 +637,7 @@ func (h *Healer) Forget(ctx context.Context, t Target) error {
 func (h *Healer) refuse(ctx context.Context, t Target, who asking, no *makegood.HealRefusal, steps []makegood.AttemptStep) {
 	switch {
 	case isMendable(no.Reason):
-		h.raise(ctx, HealRefused, t.Name, no.Sentence)
+		h.raise(ctx, HealRefused, t.Name, no.Sentence, isFelt(who.trouble))
 	case isLookedInto(no.Reason):
 		h.clear(ctx, HealRefused, t.Name, "what kept it from being mended is gone")
 	}
@@ -691,7 +729,7 @@ func isLookedInto(r makegood.HealReason) bool {
 // told besides.
 func isMendable(r makegood.HealReason) bool {
 	switch r {
-	case makegood.HealTargetLimit, makegood.HealOverallLimit, makegood.HealNothingGood, makegood.HealPlatformDown:
+	case makegood.HealTargetLimit, makegood.HealOverallLimit, makegood.HealNothingGood, makegood.HealPlatformDown, makegood.HealPlaceUnfit:
 		return true
 	}
 	for _, prefix := range []string{"credential_", "truth_", "place_"} {

@@ -38,7 +38,7 @@ func (h *Healer) Plan(ctx context.Context, name, actor string, all bool) (Planne
 		return planned, err
 	}
 	no := standing.Admit(t.Name, h.Limits, h.Now())
-	p, other := h.precheck(ctx, t, asking{actor: actor, byHand: true, all: all})
+	p, other := h.precheck(ctx, t, asking{actor: actor, byHand: true, all: all, written: written(standing, t)})
 	if no == nil {
 		no = other
 	}
@@ -57,7 +57,7 @@ func (h *Healer) Plan(ctx context.Context, name, actor string, all bool) (Planne
 // Mend mends a target because a person asked. It skips the patience and needs no opt-in; every guard and every limit holds. The
 // attempt that is returned has ended, unless ctx ended first; it is on the record of the incident that is open at the target,
 // if there is one. Why nothing is done is *makegood.HealRefusal, and is written down too; whoever finds another attempt under
-// way is told which (HealBusy).
+// way is told which (HealBusy), and so is whoever loses this one on the way (HealOvertaken).
 func (h *Healer) Mend(ctx context.Context, name, actor string, all bool, progress func(makegood.HealAttempt)) (makegood.HealAttempt, error) {
 	t, err := h.Target(name)
 	if err != nil {
@@ -79,6 +79,7 @@ func (h *Healer) Mend(ctx context.Context, name, actor string, all bool, progres
 		h.refuse(ctx, t, who, no, nil)
 		return makegood.HealAttempt{}, no
 	}
+	who.written = written(standing, t)
 	p, no := h.precheck(ctx, t, who)
 	if ctx.Err() != nil {
 		return makegood.HealAttempt{}, ctx.Err()
@@ -91,6 +92,10 @@ func (h *Healer) Mend(ctx context.Context, name, actor string, all bool, progres
 	if errors.As(err, &no) { // somebody was quicker
 		h.refuse(ctx, t, who, no, p.steps)
 		return makegood.HealAttempt{}, no
+	}
+	if err == nil && ctx.Err() == nil && a.State == makegood.AttemptRunning {
+		return a, &makegood.HealRefusal{Reason: makegood.HealOvertaken, Attempt: a.ID,
+			Sentence: fmt.Sprintf("Attempt %s could not be written down for a while, or is in other hands; whoever has it goes on with it.", a.ID)}
 	}
 	return a, err
 }
@@ -150,7 +155,7 @@ func (h *Healer) Credential(ctx context.Context, t Target) (trouble string, err 
 	switch {
 	case err == nil:
 		return "", nil
-	case !errors.As(err, &d) || !d.Fault.IsCredential():
+	case !errors.As(err, &d), d.Fault == host.PlatformDown, d.Fault == host.Limited:
 		return "", err
 	}
 	return fmt.Sprintf("%s: %s", d.Fault, sentenceOf(err)), nil

@@ -259,9 +259,6 @@ func (r *run) line(ctx context.Context, kind makegood.MomentKind, text string) {
 // keep does something while it keeps the attempt in our hands: the lease is renewed, and the brake looked at. ctx of do ends
 // with its cause when the brake is put on (errPaused), or the attempt is lost.
 func (r *run) keep(ctx context.Context, do func(context.Context) error) error {
-	if on, err := r.braked(ctx); err == nil && on {
-		return errPaused
-	}
 	kept, lose := context.WithCancelCause(ctx)
 	var keeping sync.WaitGroup
 	keeping.Go(func() {
@@ -431,13 +428,16 @@ func (r *run) mayAct(ctx context.Context) error {
 	return errUnrecorded // the ledger is too slow to be obeyed
 }
 
-// change makes a change that may be repeated without harm, and again when the place did not take it.
-func (r *run) change(ctx context.Context, do func(context.Context) error) (err error) {
+// change makes a change that may be repeated without harm, and again when the place did not take it. before is asked each time.
+func (r *run) change(ctx context.Context, before, do func(context.Context) error) (err error) {
 	for try := range changeTries {
 		if try > 0 && !pause(ctx, pollEvery<<try) {
 			return context.Cause(ctx)
 		}
-		if err = r.act(ctx, do); err == nil || isOut(ctx, err) {
+		if err = before(ctx); err == nil {
+			err = r.act(ctx, do)
+		}
+		if err == nil || isOut(ctx, err) || errors.Is(err, errOthers) {
 			return err
 		}
 		if f := host.FaultOf(err); f != "" && f != host.PlatformDown && f != host.Limited {
@@ -477,6 +477,10 @@ func (r *run) takeBack(ctx context.Context, e ending) {
 	}
 	if back.State == makegood.PlaceDone {
 		e.state = makegood.AttemptReverted
+		if r.backTo(ctx).Live == r.survey.Live { // it was ill before, and is again
+			r.end(ctx, e)
+			return
+		}
 		if r.keep(ctx, func(ctx context.Context) error { return r.afterBack(ctx, &e) }) != nil && ctx.Err() != nil {
 			return
 		}
@@ -484,6 +488,16 @@ func (r *run) takeBack(ctx context.Context, e ending) {
 		e.detail += " Besides, " + back.Note + "."
 	}
 	r.end(ctx, e)
+}
+
+// backTo is what a rollback goes back to: the version that was last seen well, where the place keeps it, because what ran right
+// before the attempt was ill; else what ran right before.
+func (r *run) backTo(ctx context.Context) host.Survey {
+	before := r.survey
+	if well := r.h.lastWell(ctx, r.t); before.Keeps && well != "" {
+		before.Live = well
+	}
+	return before
 }
 
 // afterBack looks whether it is well with what runs again, and if so, serves those who waited: the version that was last seen
@@ -511,15 +525,9 @@ func (r *run) revert(ctx context.Context, reverter host.Reverter) bool {
 	if r.amend(ctx, func(a *makegood.HealAttempt) error { a.Enter(stepRollback, r.h.Now()); return nil }) != nil {
 		return false
 	}
-	before := r.survey
-	if well := r.h.lastWell(ctx, r.t); before.Keeps && well != "" {
-		before.Live = well // what ran right before was broken
-	}
+	before := r.backTo(ctx)
 	err := r.keep(ctx, func(ctx context.Context) error {
-		if r.isOthers(ctx) {
-			return errOthers
-		}
-		return r.change(ctx, func(ctx context.Context) error { return reverter.Revert(ctx, before) })
+		return r.change(ctx, r.isOurs, func(ctx context.Context) error { return reverter.Revert(ctx, before) })
 	})
 	how, note := makegood.PlaceDone, "what ran before runs again"
 	if before.Live != r.survey.Live {
@@ -538,12 +546,15 @@ func (r *run) revert(ctx context.Context, reverter host.Reverter) bool {
 	return r.amend(ctx, func(a *makegood.HealAttempt) error { a.Leave(stepRollback, how, note, r.h.Now()); return nil }) == nil
 }
 
-// isOthers reports whether somebody else has deployed since our run began: that is not ours to undo.
-func (r *run) isOthers(ctx context.Context) bool {
+// isOurs is errOthers when somebody else has deployed since our run began: that is not ours to undo.
+func (r *run) isOurs(ctx context.Context) error {
 	asked, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	now, err := r.t.Place.Survey(asked)
-	return err == nil && (now.Busy != "" || now.Newest != r.attempt().Run && now.Newest != r.survey.Newest)
+	if err == nil && (now.Busy != "" || now.Newest != r.attempt().Run && now.Newest != r.survey.Newest) {
+		return errOthers
+	}
+	return err
 }
 
 // end tells how it ended, and writes it down, in this order: after a crash in between it is told again, and never not at all.
@@ -557,10 +568,10 @@ func (r *run) end(ctx context.Context, e ending) {
 	switch a.State {
 	case makegood.AttemptHealed:
 		r.h.clear(ctx, HealFailed, a.Target, "it is healed")
-		r.h.raise(ctx, Healed, a.Target, r.story(a))
+		r.h.raise(ctx, Healed, a.Target, r.story(a), false)
 	case makegood.AttemptFailed, makegood.AttemptReverted:
 		r.line(ctx, makegood.MomentNotHealed, fmt.Sprintf("it did not help (%s): %s", a.Reason, a.Detail))
-		r.h.raise(ctx, HealFailed, a.Target, fmt.Sprintf("Attempt %s did not help (%s): %s", a.ID, a.Reason, a.Detail))
+		r.h.raise(ctx, HealFailed, a.Target, fmt.Sprintf("Attempt %s did not help (%s): %s", a.ID, a.Reason, a.Detail), isFelt(r.who.trouble))
 	default:
 		r.line(ctx, makegood.MomentNotHealed, fmt.Sprintf("it was stopped (%s): %s", a.Reason, a.Detail))
 	}

@@ -60,7 +60,6 @@ func (r *run) planAgain(ctx context.Context) (string, *ending, error) {
 			p.remedy = known
 		}
 	}
-	p.survey.Busy = "" // whether somebody deploys is asked again before the start
 	if no := r.h.settings(r.t, truth, &p); no != nil {
 		return "", stopped(no), ctx.Err()
 	}
@@ -79,7 +78,7 @@ func (r *run) write(ctx context.Context) (string, *ending, error) {
 			return "", &ending{makegood.AttemptFailed, makegood.HealNothingToWrite, "A variable without a name or a value was to be written."}, nil
 		}
 	}
-	err := r.change(ctx, func(ctx context.Context) error { return writer.Write(ctx, r.settings) })
+	err := r.change(ctx, func(context.Context) error { return nil }, func(ctx context.Context) error { return writer.Write(ctx, r.settings) })
 	if err == nil {
 		return "wrote " + listed(r.attempt().Names), nil, nil
 	}
@@ -149,11 +148,14 @@ func (r *run) lookBefore(ctx context.Context) (*ending, error) {
 		switch {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
-		case err == nil && survey.Busy == "" && survey.Newest != "" && survey.Good == "":
+		case err == nil && survey.Busy == "" && hasNothingGood(survey):
 			return &ending{makegood.AttemptFailed, makegood.HealNothingGood, "There is no version there any more that is known to have run well; a person has to deploy one."}, nil
 		case err == nil && survey.Busy == "":
 			if survey.Cause == "" {
 				survey.Cause = r.survey.Cause // what took the variables can only be seen while they are gone
+			}
+			if !survey.Keeps {
+				survey.Live = r.survey.Live // a place with one version only goes back to what it had before we wrote
 			}
 			text, err := json.Marshal(survey)
 			if err != nil {

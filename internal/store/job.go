@@ -137,6 +137,14 @@ func (s *Store) BusyJobs(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
+// RunningJobs counts the jobs that some worker has now, on any node.
+func (s *Store) RunningJobs(ctx context.Context) (n int, err error) {
+	err = s.look(ctx, func(tx Tx) error {
+		return tx.QueryRow(ctx, `SELECT COUNT(*) FROM river_job WHERE state = 'running'`).Scan(&n)
+	})
+	return n, err
+}
+
 // hurryMax bounds the jobs that are brought forward at once: what waits for longer than that comes by its own time.
 const hurryMax = 500
 

@@ -23,6 +23,7 @@ type operations struct {
 	remove     func(path string) error
 	access     func(path string, mode uint32) error // asks and changes nothing
 	user       func() (uid int, groups []int)
+	owner      func(fs.FileInfo) identity
 }
 
 // ownMode is of what we make: the file itself when there was none, the sidecars, and every file while it is being written.
@@ -54,6 +55,7 @@ var disk = operations{
 		groups, _ = os.Getgroups() // without them there is our own
 		return os.Geteuid(), append(groups, os.Getegid())
 	},
+	owner: identityOf,
 }
 
 // identity is whose a file is and who may read it.

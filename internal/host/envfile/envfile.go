@@ -131,7 +131,7 @@ func (t *Target) find() (place, error) {
 	case !info.Mode().IsRegular():
 		return p, makegood.Errorf(makegood.Invalid, "%s is no plain file, or a link to another link, so it is left alone. Give the path of the file itself.", t.o.Path)
 	}
-	p.exists, p.id, p.at = true, identityOf(info), info.ModTime()
+	p.exists, p.id, p.at = true, t.disk.owner(info), info.ModTime()
 	return p, nil
 }
 
