@@ -375,6 +375,25 @@ func TestRestoreEnvAtOnce(t *testing.T) {
 	}
 }
 
+// A command that only looks is not asked to mend, because it could not verify: the next waits for its end.
+func TestRestoreEnvWaitsForALook(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.want(0, "restore-env", "-w", s.file)
+	s.lose("STRIPE_API_KEY")
+	s.pages.SetFaults(simulate.PagesFaults{Latency: 300 * time.Millisecond})
+	before := s.pages.Calls()
+	look := s.start("heal", "status", "-w", s.file)
+	s.eventually("it looks", func() bool { return s.pages.Calls() > before })
+	if _, err := os.Stat(filepath.Join(s.dir, "watch.db.control")); err == nil {
+		t.Error("a command that only looks answers where others ask")
+	}
+	s.has(s.want(0, "restore-env", "-w", s.file), "shop is well")
+	if err := look.Wait(); err != nil {
+		t.Errorf("the look ended with %v", err)
+	}
+}
+
 // Where the path of the database leaves no room for a socket beside it, the command finds another one.
 func TestRestoreEnvInADeepFolder(t *testing.T) {
 	t.Parallel()
