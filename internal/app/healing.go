@@ -24,6 +24,7 @@ import (
 	"github.com/makegood/makegood/internal/probe"
 	"github.com/makegood/makegood/internal/secret"
 	"github.com/makegood/makegood/internal/store"
+	"github.com/makegood/makegood/internal/telemetry"
 	"github.com/makegood/makegood/internal/vault"
 	"github.com/makegood/makegood/internal/watch"
 )
@@ -108,12 +109,14 @@ type healing struct {
 	now    func() time.Time
 	lookup func(string) (string, bool)
 	peer   func() *watch.Beating // nil when there is no other side; so is what it returns
+	ended  *telemetry.CounterVec // attempts, by how they ended
 	healer *heal.Healer
 }
 
 // newHealing makes the healer of a program. It mends nothing before Run.
 func newHealing(ctx context.Context, a *alarm, node string, peer func() *watch.Beating, o Options) (*healing, error) {
-	h := &healing{alarm: a, store: a.o.store, log: o.Log.With("component", "heal"), now: o.Now, lookup: o.Lookup, peer: peer}
+	h := &healing{alarm: a, store: a.o.store, log: o.Log.With("component", "heal"), now: o.Now, lookup: o.Lookup, peer: peer,
+		ended: a.o.metrics.Counter("heal_attempts_total", "Attempts at healing that ended, by how they ended.", "state")}
 	var raised []string
 	open, err := h.store.OpenIncidents(ctx)
 	if err != nil {
@@ -357,6 +360,9 @@ func (h *healing) Cleared(ctx context.Context, check, target, why string) {
 
 // changed shows in the monitors that something is being done about them.
 func (h *healing) changed(a makegood.HealAttempt) {
+	if a.State != makegood.AttemptRunning {
+		h.ended.With(string(a.State)).Inc()
+	}
 	t, err := h.healer.Target(a.Target)
 	if err != nil {
 		return

@@ -512,3 +512,36 @@ func TestDriftThatCannotBeHealedWakesNobody(t *testing.T) {
 	h.cloud.Deploy("felt")
 	h.eventually("an alarm as P0", func() bool { return h.incident("heal-refused/host", makegood.IncidentOpen).Priority == makegood.P0 })
 }
+
+// TestRollbackOfAFile: what was written did not help, so the file has what it had, and the program was started again with it.
+func TestRollbackOfAFile(t *testing.T) {
+	t.Parallel()
+	shop, dir := newSite(t), t.TempDir()
+	path, truth, runs := filepath.Join(dir, "env"), filepath.Join(dir, "truth"), filepath.Join(dir, "runs")
+	const before = "PORT=80\nSTRIPE_WEBHOOK_SECRET=\n"
+	value := shopSecrets["STRIPE_WEBHOOK_SECRET"]
+	for _, err := range []error{os.Mkdir(truth, 0o700), os.WriteFile(path, []byte(before), 0o600),
+		os.WriteFile(filepath.Join(truth, "STRIPE_WEBHOOK_SECRET"), []byte(value), 0o600)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	shop.be(true)
+	w := startTower(t, func(c *config.Watch) {
+		c.Monitors = []config.Monitor{page("shop", shop.URL)}
+		c.Secrets = config.SecretList{IsSet: true, Source: config.TruthSource{Kind: "directory", Path: truth},
+			Required: []config.RequiredSecret{{Name: "STRIPE_WEBHOOK_SECRET", Kind: secret.StripeWebhook}}}
+		c.Heal.Targets = []config.HealTarget{{Name: "host", Kind: "env_file", Auto: true, Monitors: []string{"shop"}, Path: path,
+			Command: []string{"sh", "-c", `cat "$0" >> "$1"; echo -- >> "$1"`, path, runs}, After: 200 * time.Millisecond, VerifyWithin: 300 * time.Millisecond, VerifyEvery: 20 * time.Millisecond}}
+	})
+	h := &hosted{tower: w, dir: dir}
+	h.attempt(makegood.AttemptReverted)
+	now, err := os.ReadFile(path)
+	if err != nil || string(now) != before {
+		t.Errorf("the file has %q, %v, want what it had", now, err)
+	}
+	ran, err := os.ReadFile(runs)
+	if starts := strings.Split(strings.TrimSuffix(string(ran), "--\n"), "--\n"); err != nil || len(starts) != 2 || !strings.Contains(starts[0], value) || starts[1] != before {
+		t.Errorf("the program was started %d times (%v), want once with what was written and once with what was before", len(starts), err)
+	}
+}
