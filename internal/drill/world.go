@@ -179,24 +179,42 @@ func (w *world) startWatcher() error {
 // awaitWell waits until the watcher is sure that all is well.
 func (w *world) awaitWell() error {
 	w.say("drill", "waiting until the watcher is sure that all is well")
-	return w.await(time.Minute, "watcher that is sure that all is well", func() bool {
-		var info struct {
-			HeardAt   time.Time `json:"server_heard_at"`
-			Incidents []string  `json:"open_incidents"`
-			Monitors  []struct {
-				State string `json:"state"`
-			} `json:"monitors"`
-		}
-		if w.ask(w.watcher+"/", &info) != nil || info.HeardAt.IsZero() || len(info.Incidents) > 0 {
-			return false
-		}
-		for _, m := range info.Monitors {
-			if m.State != "up" {
-				return false
-			}
-		}
-		return true
+	unsure := "it does not answer"
+	err := w.await(2*time.Minute, "watcher that is sure that all is well", func() bool {
+		unsure = w.unsure()
+		return unsure == ""
 	})
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, unsure)
+	}
+	return nil
+}
+
+// unsure is what the watcher is not sure of, or knows to be wrong; "" is nothing.
+func (w *world) unsure() string {
+	var info struct {
+		HeardAt   time.Time `json:"server_heard_at"`
+		Incidents []string  `json:"open_incidents"`
+		Monitors  []struct {
+			Key   string `json:"key"`
+			State string `json:"state"`
+		} `json:"monitors"`
+	}
+	if err := w.ask(w.watcher+"/", &info); err != nil {
+		return err.Error()
+	}
+	if info.HeardAt.IsZero() {
+		return "the server was not heard"
+	}
+	if len(info.Incidents) > 0 {
+		return "open: " + strings.Join(info.Incidents, ", ")
+	}
+	for _, m := range info.Monitors {
+		if m.State != "up" {
+			return m.Key + " is " + m.State
+		}
+	}
+	return ""
 }
 
 // scaled is a time of real life as it is in this drill.
