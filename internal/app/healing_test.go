@@ -545,3 +545,27 @@ func TestRollbackOfAFile(t *testing.T) {
 		t.Errorf("the program was started %d times (%v), want once with what was written and once with what was before", len(starts), err)
 	}
 }
+
+// TestOnceClearsWhatMayBeHealed: a single round has no healer that runs, and still ends what is well again.
+func TestOnceClearsWhatMayBeHealed(t *testing.T) {
+	t.Parallel()
+	shop, database := newSite(t), watchDatabase(t)
+	once := func() error {
+		t.Helper()
+		w, err := newTower(t, database, func(c *config.Watch) {
+			c.Monitors = []config.Monitor{page("shop", shop.URL)}
+			c.Heal.Targets = []config.HealTarget{{Name: "host", Kind: "command", Monitors: []string{"shop"}, Command: []string{"true"}, Status: []string{"true"}}}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.Once(t.Context())
+		return err
+	}
+	for _, red := range []bool{true, false} {
+		shop.be(red)
+		if err := once(); err != nil {
+			t.Errorf("Once with a shop that is red (%v) = %v", red, err)
+		}
+	}
+}

@@ -384,6 +384,9 @@ func (w *Watcher) Once(ctx context.Context) ([]monitor.Status, error) {
 	limited, cancel := context.WithTimeout(ctx, onceWithin)
 	defer cancel()
 	err := w.leaveOutHeartbeats(limited)
+	if err == nil { // nothing is healed in a single round, but an attempt of somebody else may be under way
+		_, err = w.healing.healer.Standing(limited)
+	}
 	var statuses []monitor.Status
 	if err == nil {
 		looking, stop := context.WithCancel(limited)
