@@ -73,7 +73,8 @@ type Queue struct {
 	start    func(context.Context) error
 	stop     func(context.Context) error
 	rescuing sync.WaitGroup
-	settle   context.CancelFunc // ends the rescuer; nil while nothing runs
+	settle   context.CancelFunc // ends the rescuer; nil before Start
+	stopped  bool
 }
 
 // The pace of the queue. A job made on this node is announced in-process; polling is the net for those of other nodes and
@@ -172,11 +173,12 @@ func (q *Queue) begin(ctx context.Context) error {
 	return nil
 }
 
-// Stop takes no more jobs and waits for those that run until ctx ends; what runs longer is left to be rescued. Without a
-// Start before, or a second time, it does nothing.
+// Stop takes no more jobs and waits for those that run until ctx ends; what runs longer is left to be rescued. A second Stop goes
+// on waiting. Without a Start before it does nothing.
 func (q *Queue) Stop(ctx context.Context) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.stopped = true
 	return q.end(ctx)
 }
 
@@ -185,7 +187,6 @@ func (q *Queue) end(ctx context.Context) error {
 		return nil
 	}
 	q.settle()
-	q.settle = nil
 	q.rescuing.Wait()
 	return q.stop(ctx)
 }
@@ -195,7 +196,7 @@ func (q *Queue) end(ctx context.Context) error {
 func (q *Queue) Restart(ctx context.Context) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.settle == nil {
+	if q.settle == nil || q.stopped {
 		return makegood.Errorf(makegood.Conflict, "The workers do not run, so they cannot be started again.")
 	}
 	if err := q.end(ctx); err != nil {
