@@ -39,6 +39,13 @@ func PaceOf(kind string) Pace {
 	return p
 }
 
+// keptForPages is how many messages of each tier are only for what is P1 or graver, and for its end: after an outage with its
+// alarms, a note about its cause must not take the message in which people hear that it is over.
+const keptForPages = 1
+
+// isPage reports whether people are paged for it.
+func isPage(p makegood.Priority) bool { return !makegood.P1.Graver(p) }
+
 // messageMax bounds the notices of one message.
 const messageMax = 1000
 
@@ -55,11 +62,15 @@ type choice struct {
 // What it may not tell yet it puts off, by the NotBefore of due, except what is limited.
 func (p Pace) choose(due []makegood.Notice, sent []makegood.SentMessage, now time.Time) choice {
 	again, fresh := split(due)
-	until := p.exhaustedUntil(sent, now)
+	until := p.exhaustedUntil(sent, now, 0)
 	limitedAgain := p.CountDoubt && len(again) > 0 && again[0].Doubt && until.After(now)
 	groups := p.speakable(fresh, sent, now)
-	if until.After(now) {
+	keptUntil := p.exhaustedUntil(sent, now, keptForPages)
+	switch {
+	case until.After(now):
 		groups = nil
+	case keptUntil.After(now):
+		groups = slices.DeleteFunc(groups, func(g standing) bool { return !isPage(g.gravest) })
 	}
 	// A message that fails over and over does not hold up what is graver.
 	if len(again) > 0 && !limitedAgain && (len(groups) == 0 || !groups[0].gravest.Graver(again[0].Priority)) {
@@ -71,7 +82,7 @@ func (p Pace) choose(due []makegood.Notice, sent []makegood.SentMessage, now tim
 			n := &due[k]
 			switch {
 			case n.MessageID != "" && !limitedAgain:
-			case n.IsAlarm() && !makegood.P1.Graver(n.Priority):
+			case n.IsAlarm() && isPage(n.Priority):
 				c.limited = append(c.limited, *n)
 			default:
 				n.NotBefore = until
@@ -94,7 +105,11 @@ func (p Pace) choose(due []makegood.Notice, sent []makegood.SentMessage, now tim
 		if n.MessageID != "" || chosen[n.ID] {
 			continue
 		}
-		if held := p.heldUntil(n.Group, n.Priority, n.IsAlarm(), sent, now); held.After(now) {
+		held := p.heldUntil(n.Group, n.Priority, n.IsAlarm(), sent, now)
+		if !isPage(n.Priority) && keptUntil.After(held) {
+			held = keptUntil
+		}
+		if held.After(now) {
 			n.NotBefore = held
 		}
 	}
@@ -133,9 +148,11 @@ func isWithin(at, now time.Time, within time.Duration) bool {
 	return age < within && age > -skewTolerated
 }
 
-// exhaustedUntil is when the channel may speak again; not after now when it may.
-func (p Pace) exhaustedUntil(sent []makegood.SentMessage, now time.Time) (until time.Time) {
+// exhaustedUntil is when the channel may speak again, and have some messages left then; not after now when it may. A tier is
+// never kept whole: what is no page has at least one message.
+func (p Pace) exhaustedUntil(sent []makegood.SentMessage, now time.Time, left int) (until time.Time) {
 	for _, t := range p.Tiers {
+		most := max(1, t.Messages-left)
 		last := map[string]makegood.SentMessage{} // a message of several groups is one
 		for _, m := range sent {
 			if isWithin(m.At, now, t.Within) && !m.At.Before(last[m.ID].At) {
@@ -152,7 +169,7 @@ func (p Pace) exhaustedUntil(sent []makegood.SentMessage, now time.Time) (until 
 			if p.CountDoubt {
 				count += m.Doubts
 			}
-			if count >= t.Messages {
+			if count >= most {
 				if end := m.At.Add(t.Within); end.After(until) {
 					until = end
 				}

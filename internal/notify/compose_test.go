@@ -165,6 +165,8 @@ func TestChoose(t *testing.T) {
 	pace := Pace{Gather: time.Second, Bundle: 5 * time.Minute, Tiers: []Tier{{2, 15 * time.Minute}}}
 	counting := pace
 	counting.CountDoubt = true
+	single := pace
+	single.Tiers = []Tier{{1, 15 * time.Minute}}
 	type notices = []makegood.Notice
 	type messages = []makegood.SentMessage
 	for _, tt := range []struct {
@@ -189,6 +191,10 @@ func TestChoose(t *testing.T) {
 		{"bad news follows good news at once", pace, notices{fresh("a", "m", o, "P1", time.Second)}, messages{good("1", "m", time.Minute)}, "a", "", 0, 0},
 		{"said too much", pace, notices{fresh("a", "m", o, "P2", time.Second)}, messages{page("1", "x", "P0", time.Minute), page("2", "y", "P0", 2*time.Minute)}, "", "", 0, 13 * time.Minute},
 		{"said too much, and somebody waits", pace, notices{fresh("a", "m", o, "P1", time.Second), fresh("b", "m", over, "P1", time.Second)}, messages{page("1", "x", "P0", time.Minute), page("2", "y", "P0", 2*time.Minute)}, "", "", 1, 0},
+		{"the last message is kept for pages", pace, notices{fresh("a", "m", o, "P2", time.Second)}, messages{page("1", "x", "P0", time.Minute)}, "", "", 0, 14 * time.Minute},
+		{"and for their end", pace, notices{fresh("b", "m", over, "P1", time.Second), fresh("a", "x", o, "P2", time.Second)}, messages{page("1", "y", "P0", time.Minute)}, "b", "", 0, 0},
+		{"a page takes a note of its group along", pace, notices{fresh("a", "m", o, "P2", time.Second), fresh("b", "m", o, "P1", time.Second)}, messages{page("1", "x", "P0", time.Minute)}, "a b", "", 0, 0},
+		{"a tier of one is not kept", single, notices{fresh("a", "m", o, "P2", time.Second)}, nil, "a", "", 0, 0},
 		{"one message of two groups is one", pace, notices{fresh("a", "m", o, "P1", time.Second)}, messages{page("1", "x", "P0", time.Minute), page("1", "y", "P0", time.Minute)}, "a", "", 0, 0},
 		{"what failed goes first, under its id", pace, notices{fresh("b", "x", o, "P0", time.Second), failed(fresh("a", "m", o, "P0", time.Second), "7", false)}, nil, "a", "7", 0, 0},
 		{"what is graver passes what fails", pace, notices{fresh("b", "x", o, "P0", time.Second), failed(fresh("a", "m", o, "P1", time.Second), "7", false)}, nil, "b", "", 0, 0},
