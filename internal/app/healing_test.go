@@ -512,3 +512,91 @@ func TestDriftThatCannotBeHealedWakesNobody(t *testing.T) {
 	h.cloud.Deploy("felt")
 	h.eventually("an alarm as P0", func() bool { return h.incident("heal-refused/host", makegood.IncidentOpen).Priority == makegood.P0 })
 }
+
+// TestServersSecretsStayWhereTheyBelong: a secret that the server runs wrong with is written where it is required, and nowhere else.
+func TestServersSecretsStayWhereTheyBelong(t *testing.T) {
+	t.Parallel()
+	server := newPeer(t, makegood.PeerBeat{Secrets: map[string]string{"STRIPE_API_KEY": "00000000"}})
+	w := startTower(t, func(c *config.Watch) {
+		c.Server = watching(server)
+		c.Secrets = config.SecretList{IsSet: true, Source: config.TruthSource{Kind: "directory", Path: t.TempDir()}, Required: []config.RequiredSecret{
+			{Name: "STRIPE_API_KEY", Kind: secret.StripeKey, Places: []string{"shop", config.ServerPlace}},
+			{Name: "RESEND_API_KEY", Kind: secret.ResendKey, Places: []string{"site"}}}}
+		for _, name := range []string{"shop", "site"} {
+			c.Heal.Targets = append(c.Heal.Targets, config.HealTarget{Name: name, Kind: "env_file", Path: filepath.Join(t.TempDir(), "env"), Command: []string{"true"}, Status: []string{"true"}})
+		}
+	})
+	truth := map[string]string{"STRIPE_API_KEY": "11111111", "RESEND_API_KEY": "22222222"}
+	wrong := func(target string) string {
+		x, err := w.Target(target)
+		w.must("find the target", err)
+		return fmt.Sprint(x.Reported(truth))
+	}
+	w.eventually("a server that is heard", func() bool { return wrong("shop") == "[STRIPE_API_KEY]" })
+	if got := wrong("site"); got != "[]" {
+		t.Errorf("wrong at the other place = %s, want none: it would be written there", got)
+	}
+}
+
+// TestNobodyMendsWhatIsSilenced: neither what the server says of itself, nor what was acknowledged before it was silenced.
+func TestNobodyMendsWhatIsSilenced(t *testing.T) {
+	t.Parallel()
+	server := newPeer(t, makegood.PeerBeat{Ails: map[string]time.Time{"secrets-missing": time.Now().Add(-time.Hour)}})
+	shop := newSite(t)
+	shop.be(true)
+	w := startTower(t, func(c *config.Watch) {
+		c.Server = watching(server)
+		c.Monitors = []config.Monitor{page("shop", shop.URL)}
+	})
+	troubles := func() string {
+		list, err := w.Troubles(t.Context())
+		w.must("read the troubles", err)
+		var keys []string
+		for _, x := range list {
+			keys = append(keys, x.Key)
+		}
+		return fmt.Sprint(keys)
+	}
+	w.eventually("both troubles", func() bool { return troubles() == "[monitor/shop server/secrets-missing]" })
+	w.must("acknowledge", w.Desk().Acknowledge(t.Context(), w.incident("monitor/shop", makegood.IncidentOpen).ID, "ann", time.Hour))
+	if got := troubles(); got != "[monitor/shop server/secrets-missing]" {
+		t.Errorf("troubles when it is acknowledged = %s, want both", got)
+	}
+	_, err := w.Desk().Silence(t.Context(), "*", "a move", "ann", time.Hour)
+	w.must("silence", err)
+	if got := troubles(); got != "[]" {
+		t.Errorf("troubles that are silenced = %s, want none", got)
+	}
+}
+
+// TestVerifyAfterAChange: an attempt that is under way while its monitors change is verified by those that are left.
+func TestVerifyAfterAChange(t *testing.T) {
+	t.Parallel()
+	other := newSite(t)
+	h := newHosted(t, simulate.PagesOptions{}, func(c *config.Watch) {
+		c.Monitors = append(c.Monitors, page("other", other.URL))
+		c.Heal.Targets[0].Monitors = []string{"other", "shop"}
+	})
+	target, err := h.Target("host")
+	h.must("find the target", err)
+	less := h.configuration()
+	less.Monitors = less.Monitors[:1]
+	less.Heal.Targets = nil
+	h.says(less, nil)
+	h.Reload(t.Context())
+	if got := target.Verify(t.Context()); got != "" {
+		t.Errorf("Verify without one of its monitors = %q, want well", got)
+	}
+	h.ill.Store(true)
+	if got := target.Verify(t.Context()); !strings.HasPrefix(got, "monitor/shop: ") {
+		t.Errorf("Verify of a shop that is ill = %q", got)
+	}
+	h.ill.Store(false)
+	none := h.configuration()
+	none.Monitors = nil
+	h.says(none, nil)
+	h.Reload(t.Context())
+	if got := target.Verify(t.Context()); !strings.Contains(got, "nothing looks at it") {
+		t.Errorf("Verify without any monitor = %q", got)
+	}
+}
