@@ -384,6 +384,9 @@ func (w *Watcher) Once(ctx context.Context) ([]monitor.Status, error) {
 	limited, cancel := context.WithTimeout(ctx, onceWithin)
 	defer cancel()
 	err := w.leaveOutHeartbeats(limited)
+	if err == nil { // no healer runs here, and before the ledger was asked everything that it may mend is held open
+		_, err = w.healing.healer.Standing(limited)
+	}
 	var statuses []monitor.Status
 	if err == nil {
 		looking, stop := context.WithCancel(limited)
