@@ -28,3 +28,12 @@ func (w *Watcher) Target(name string) (heal.Target, error) { return w.healing.he
 func (w *Watcher) Troubles(ctx context.Context) ([]heal.Trouble, error) {
 	return w.healing.Troubles(ctx)
 }
+
+// RunPlanned runs the planned drill of a name.
+func (w *Watcher) RunPlanned(ctx context.Context, name string) {
+	for _, plan := range w.current().Drills {
+		if plan.Name == name {
+			w.runPlanned(ctx, plan)
+		}
+	}
+}

@@ -600,3 +600,101 @@ func TestVerifyAfterAChange(t *testing.T) {
 		t.Errorf("Verify without any monitor = %q", got)
 	}
 }
+
+// TestPlannedDrillThatCannotBeRun: it is told, and not tried again every half minute; that a person runs one just now is told to
+// nobody, and no reason to wait.
+func TestPlannedDrillThatCannotBeRun(t *testing.T) {
+	t.Parallel()
+	runs, end := make(chan bool), make(chan bool)
+	h := newHosted(t, simulate.PagesOptions{}, func(c *config.Watch) {
+		c.Drills = []config.DrillPlan{{Name: "mail-down", Every: 24 * time.Hour}, {Name: "unknown", Every: 24 * time.Hour}}
+	}, func(o *app.Options) {
+		o.Drill = func(_ context.Context, name string) (makegood.DrillResult, error) {
+			if name == "unknown" {
+				return makegood.DrillResult{}, makegood.Errorf(makegood.NotFound, "There is no such drill.")
+			}
+			runs <- true
+			<-end
+			return makegood.DrillResult{}, makegood.Errorf(makegood.Unavailable, "It was broken off.")
+		}
+	})
+	byHand := make(chan error, 1)
+	go func() { _, err := h.Drill(t.Context(), "mail-down", ""); byHand <- err }()
+	<-runs
+	h.RunPlanned(t.Context(), "mail-down")
+	if h.isOpen("drill-failed/mail-down") {
+		t.Error("that a person runs it just now was told as a failure")
+	}
+	close(end)
+	<-byHand
+	h.RunPlanned(t.Context(), "unknown")
+	if i := h.incident("drill-failed/unknown", makegood.IncidentOpen); !strings.Contains(i.Detail, "There is no such drill.") {
+		t.Errorf("told %q", i.Detail)
+	}
+	if due := h.DueDrills(t.Context()); fmt.Sprint(due) != "[mail-down]" {
+		t.Errorf("due after it could not be run = %v, want the other alone", due)
+	}
+}
+
+// TestDrillThatCannotPutBack: it never says that it did.
+func TestDrillThatCannotPutBack(t *testing.T) {
+	t.Parallel()
+	other := newSite(t)
+	h := newHosted(t, simulate.PagesOptions{}, func(c *config.Watch) {
+		c.Monitors = append(c.Monitors, page("other", other.URL))
+		c.Heal.Targets[0].Drill, c.Heal.Targets[0].After, c.Heal.Targets[0].VerifyWithin = true, time.Minute, 3*time.Second
+	})
+	go func() { // the drill is called off, what it does then does not help, and the truth goes meanwhile
+		time.Sleep(1500 * time.Millisecond)
+		h.ill.Store(true)
+		other.be(true)
+		for {
+			list, err := h.Store.Attempts(t.Context(), store.AttemptFilter{State: makegood.AttemptRunning, Limit: 1})
+			if t.Context().Err() != nil || err == nil && len(list) > 0 && !list[0].Step("verify").StartedAt.IsZero() {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		os.Remove(filepath.Join(h.dir, "truth", "STRIPE_WEBHOOK_SECRET"))
+	}()
+	r, err := h.Drill(t.Context(), "secret-wiped", "host")
+	if err != nil || !strings.Contains(r.Broken, "could not be put back") {
+		t.Errorf("Drill = %q, %v: %v", r.Broken, err, r.Timeline)
+	}
+}
+
+// TestDrillWaitsForAnAttempt: what is under way when a drill ends puts back what the drill took; nothing is started beside it.
+func TestDrillWaitsForAnAttempt(t *testing.T) {
+	t.Parallel()
+	other := newSite(t)
+	var started atomic.Bool
+	h := newHosted(t, simulate.PagesOptions{}, func(c *config.Watch) {
+		c.Monitors = append(c.Monitors, page("other", other.URL))
+		c.Heal.Targets[0].Drill, c.Heal.Targets[0].VerifyWithin = true, 20*time.Second
+	})
+	h.ill.Store(false)
+	go func() {
+		for t.Context().Err() == nil && !started.Load() {
+			list, err := h.Store.Attempts(t.Context(), store.AttemptFilter{State: makegood.AttemptRunning, Limit: 1})
+			if err == nil && len(list) > 0 {
+				h.ill.Store(true) // so that it is not verified before the drill is called off
+				other.be(true)
+				started.Store(true)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		time.Sleep(3 * time.Second)
+		h.ill.Store(false)
+	}()
+	r, err := h.Drill(t.Context(), "secret-wiped", "host")
+	if err != nil || !strings.Contains(r.Broken, "called off") {
+		t.Fatalf("Drill = %q, %v", r.Broken, err)
+	}
+	list, err := h.Store.Attempts(t.Context(), store.AttemptFilter{State: makegood.AttemptHealed, Limit: 2})
+	if err != nil || len(list) != 1 {
+		t.Errorf("attempts that healed = %+v, %v, want one", list, err)
+	}
+	if deployed := strings.Count(fmt.Sprint(h.writes()), "retry"); deployed > 2 { // one of them broke it
+		t.Errorf("%d starts, want two: %+v", deployed, h.writes())
+	}
+}

@@ -39,11 +39,12 @@ type Watcher struct {
 
 	mu        sync.Mutex
 	config    *config.Watch
-	beating   *watch.Beating // nil when there is no server to exchange beats with
-	refused   bool           // the last reading of the configuration
-	reloading sync.Mutex     // one reading of the configuration at a time
-	smoking   sync.Mutex     // one smoke test at a time
-	drilling  sync.Mutex     // one drill at a time
+	beating   *watch.Beating       // nil when there is no server to exchange beats with
+	refused   bool                 // the last reading of the configuration
+	unrun     map[string]time.Time // planned drills that could not be run, and when, by the machine's own time
+	reloading sync.Mutex           // one reading of the configuration at a time
+	smoking   sync.Mutex           // one smoke test at a time
+	drilling  sync.Mutex           // one drill at a time
 	simulated func(ctx context.Context, name string) (makegood.DrillResult, error)
 	mending   sync.WaitGroup // attempts that a person asked for
 }
@@ -58,7 +59,7 @@ type WatchPath struct {
 func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options) (_ *Watcher, err error) {
 	o.fill()
 	ends, end := context.WithCancel(context.Background())
-	w := &Watcher{App: newApp(c.Name, &o), config: c, load: file.Load, path: file.Path, ends: ends.Done(), simulated: o.Drill}
+	w := &Watcher{App: newApp(c.Name, &o), config: c, load: file.Load, path: file.Path, ends: ends.Done(), simulated: o.Drill, unrun: map[string]time.Time{}}
 	w.onClose("what is under way", func(context.Context) error { end(); return nil })
 	defer func() {
 		if err != nil {
