@@ -569,6 +569,21 @@ func TestNobodyMendsWhatIsSilenced(t *testing.T) {
 	}
 }
 
+// TestTargetThatIsGone: what was told of mending it is over when the configuration has it no more.
+func TestTargetThatIsGone(t *testing.T) {
+	t.Parallel()
+	h := newHosted(t, simulate.PagesOptions{}, nil)
+	h.keep(t, "token", "x")
+	h.wipe("STRIPE_WEBHOOK_SECRET")
+	h.incident("heal-refused/host", makegood.IncidentOpen)
+	less := h.configuration()
+	less.Heal.Targets = nil
+	h.says(less, nil)
+	h.Reload(t.Context())
+	h.incident("heal-refused/host", makegood.IncidentResolved)
+	h.incident("monitor/shop", makegood.IncidentOpen)
+}
+
 // TestVerifyAfterAChange: an attempt that is under way while its monitors change is verified by those that are left.
 func TestVerifyAfterAChange(t *testing.T) {
 	t.Parallel()

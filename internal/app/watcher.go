@@ -101,7 +101,7 @@ func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options)
 	if err := w.alarm.runner.Replace(monitors); err != nil {
 		return nil, err
 	}
-	w.alarm.has.smoke = c.Smoke != nil
+	w.alarm.has = sourcesOf(c)
 	w.server = w.newServer(w.routes(o))
 	w.server.RegisterOnShutdown(end)
 	if w.listener = o.Listener; w.listener == nil {
@@ -273,8 +273,15 @@ func (w *Watcher) Reload(ctx context.Context) {
 		return
 	}
 	w.log.Info("the configuration was read anew", "monitors", len(c.Monitors))
-	w.alarm.comesFrom(ctx, sources{channels: namesOf(c.Channels), smoke: c.Smoke != nil})
+	w.alarm.comesFrom(ctx, sourcesOf(c))
 	w.alarm.cleared(ctx, inspect.ConfigurationRefused, "the configuration is good and in force")
+}
+
+// sourcesOf are what a watcher has findings of that no look would clear.
+func sourcesOf(c *config.Watch) sources {
+	return sources{channels: namesOf(c.Channels), smoke: c.Smoke != nil, gone: func(target string) bool {
+		return !slices.ContainsFunc(c.Heal.Targets, func(t config.HealTarget) bool { return t.Name == target })
+	}}
 }
 
 func firstLines(text string, n int) string {
