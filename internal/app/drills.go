@@ -56,9 +56,9 @@ func (w *Watcher) runDrills(ctx context.Context) {
 // something is broken teaches nothing, and wakes people twice.
 func (w *Watcher) isDrillDue(ctx context.Context, plan config.DrillPlan) bool {
 	w.mu.Lock()
-	failed, hasFailed := w.unrun[plan.Name]
+	rests := time.Now().Before(w.rests[plan.Name])
 	w.mu.Unlock()
-	if hasFailed && time.Since(failed) < min(drillAgain, plan.Every) {
+	if rests {
 		return false
 	}
 	last, err := w.Store.Drills(ctx, plan.Name, 1)
@@ -95,14 +95,20 @@ func (w *Watcher) runPlanned(ctx context.Context, plan config.DrillPlan) {
 	switch {
 	case ctx.Err() != nil || w.isStopping() || errors.Is(err, errDrilling):
 	case err != nil:
-		w.mu.Lock()
-		w.unrun[plan.Name] = time.Now()
-		w.mu.Unlock()
+		w.rest(plan, drillAgain)
 		w.log.Error("a drill could not be run", "drill", plan.Name, "err", err)
 		w.alarm.found(ctx, inspect.DrillFailed, plan.Name, "it could not be run: "+makegood.MessageOf(err))
 	default:
+		w.rest(plan, plan.Every) // by the machine's own time: one that is kept in the future, by a clock that was wrong, never counts
 		w.log.Info("a drill was run", "drill", plan.Name, "passed", r.Passed)
 	}
+}
+
+// rest keeps a planned drill from being due for a while.
+func (w *Watcher) rest(plan config.DrillPlan, d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rests[plan.Name] = time.Now().Add(min(d, plan.Every))
 }
 
 // errDrilling is that one drill runs already.

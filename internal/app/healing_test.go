@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -711,5 +712,26 @@ func TestDrillWaitsForAnAttempt(t *testing.T) {
 	}
 	if deployed := strings.Count(fmt.Sprint(h.writes()), "retry"); deployed > 2 { // one of them broke it
 		t.Errorf("%d starts, want two: %+v", deployed, h.writes())
+	}
+}
+
+// TestDrillsUnderAClockThatWasWrong: a drill that was kept in the future is run once more, and not again and again until then.
+func TestDrillsUnderAClockThatWasWrong(t *testing.T) {
+	t.Parallel()
+	h := newHosted(t, simulate.PagesOptions{}, func(c *config.Watch) {
+		c.Drills = []config.DrillPlan{{Name: "mail-down", Every: time.Hour}}
+	}, func(o *app.Options) {
+		o.Drill = func(_ context.Context, name string) (makegood.DrillResult, error) {
+			return makegood.DrillResult{Drill: name, BeganAt: time.Now(), Passed: true}, nil
+		}
+	})
+	tomorrow := time.Now().Add(24 * time.Hour)
+	h.must("keep a drill", h.Store.KeepDrill(t.Context(), store.KeptDrill{ID: makegood.NewID(makegood.DrillPrefix, tomorrow, rand.Reader), Name: "mail-down", BeganAt: tomorrow, Passed: true}))
+	if due := h.DueDrills(t.Context()); fmt.Sprint(due) != "[mail-down]" {
+		t.Errorf("due = %v, want the drill: nobody knows when it was run", due)
+	}
+	h.RunPlanned(t.Context(), "mail-down")
+	if due := h.DueDrills(t.Context()); len(due) > 0 {
+		t.Errorf("due again at once = %v", due)
 	}
 }

@@ -41,7 +41,7 @@ type Watcher struct {
 	config    *config.Watch
 	beating   *watch.Beating       // nil when there is no server to exchange beats with
 	refused   bool                 // the last reading of the configuration
-	unrun     map[string]time.Time // planned drills that could not be run, and when, by the machine's own time
+	rests     map[string]time.Time // until when planned drills are not due, by the machine's own time
 	reloading sync.Mutex           // one reading of the configuration at a time
 	smoking   sync.Mutex           // one smoke test at a time
 	drilling  sync.Mutex           // one drill at a time
@@ -59,7 +59,7 @@ type WatchPath struct {
 func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options) (_ *Watcher, err error) {
 	o.fill()
 	ends, end := context.WithCancel(context.Background())
-	w := &Watcher{App: newApp(c.Name, &o), config: c, load: file.Load, path: file.Path, ends: ends.Done(), simulated: o.Drill, unrun: map[string]time.Time{}}
+	w := &Watcher{App: newApp(c.Name, &o), config: c, load: file.Load, path: file.Path, ends: ends.Done(), simulated: o.Drill, rests: map[string]time.Time{}}
 	w.onClose("what is under way", func(context.Context) error { end(); return nil })
 	defer func() {
 		if err != nil {
