@@ -371,16 +371,15 @@ func (h *healing) Cleared(ctx context.Context, check, target, why string) {
 	h.alarm.cleared(context.WithoutCancel(ctx), makegood.FindingKey(check, target), why)
 }
 
-// changed shows in the monitors that something is being done about them.
+// changed shows in the monitors that something is being done about them, and no more in any when it has ended: only one attempt
+// runs at a time, and its target may have been changed or taken away meanwhile.
 func (h *healing) changed(a makegood.HealAttempt) {
-	t, err := h.healer.Target(a.Target)
-	if err != nil {
-		return
+	var when []string
+	if t, err := h.healer.Target(a.Target); err == nil && a.State == makegood.AttemptRunning {
+		when = t.When
 	}
 	for _, s := range h.alarm.runner.Statuses() {
-		if slices.ContainsFunc(t.When, func(p string) bool { return makegood.MatchKey(p, s.Key) }) {
-			h.alarm.runner.SetHealing(s.Key, a.State == makegood.AttemptRunning)
-		}
+		h.alarm.runner.SetHealing(s.Key, slices.ContainsFunc(when, func(p string) bool { return makegood.MatchKey(p, s.Key) }))
 	}
 }
 

@@ -585,6 +585,24 @@ func TestTargetThatIsGone(t *testing.T) {
 	h.incident("monitor/shop", makegood.IncidentOpen)
 }
 
+// TestNothingHealsForEver: no monitor shows that it is being healed after the attempt, although its target is gone.
+func TestNothingHealsForEver(t *testing.T) {
+	t.Parallel()
+	h := newHosted(t, simulate.PagesOptions{}, func(c *config.Watch) { c.Heal.Targets[0].VerifyWithin = 2 * time.Second })
+	h.ill.Store(true)
+	h.wipe("STRIPE_WEBHOOK_SECRET")
+	h.eventually("a shop that is being healed", func() bool { return h.state("monitor/shop") == "healing" })
+	less := h.configuration()
+	less.Heal.Targets = nil
+	h.says(less, nil)
+	h.Reload(t.Context())
+	h.eventually("the end of the attempt", func() bool {
+		standing, err := h.Store.HealStanding(t.Context(), makegood.DefaultHealLimits)
+		return err == nil && len(standing.Running) == 0
+	})
+	h.eventually("a shop that is down", func() bool { return h.state("monitor/shop") == "down" })
+}
+
 // TestVerifyAfterAChange: an attempt that is under way while its monitors change is verified by those that are left.
 func TestVerifyAfterAChange(t *testing.T) {
 	t.Parallel()
