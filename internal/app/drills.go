@@ -68,18 +68,30 @@ func (w *Watcher) isDrillDue(ctx context.Context, plan config.DrillPlan) bool {
 	return w.quiet(ctx) == nil
 }
 
-// quiet is why nothing may be broken on purpose just now; nil is that it may.
+// quiet is why nothing may be broken on purpose just now: something is wrong, or was a moment ago, or could not be mended. nil is
+// that it may.
 func (w *Watcher) quiet(ctx context.Context) error {
 	open, err := w.Store.OpenIncidents(ctx)
 	if err != nil {
 		return err
 	}
+	isNone := func(check string) bool { return check == heal.Healed || check == inspect.DrillFailed }
 	open = slices.DeleteFunc(open, func(key string) bool {
 		check, _, _ := strings.Cut(key, "/")
-		return check == heal.Healed || check == inspect.DrillFailed
+		return isNone(check)
 	})
 	if len(open) > 0 {
 		return makegood.Errorf(makegood.Conflict, "Something is wrong already (%s); nothing is broken on purpose before it is over.", firstOf(open, 3))
+	}
+	lately, err := w.Store.Incidents(ctx, store.IncidentFilter{State: makegood.IncidentResolved, Limit: makegood.ListMax})
+	if err != nil {
+		return err
+	}
+	for _, i := range lately { // it would open again, with the times of before, and be told in a bundle
+		if age := w.now().Sub(i.ResolvedAt); !isNone(i.Check) && age >= 0 && age < makegood.ReopenWithin {
+			return makegood.Errorf(makegood.Conflict, "Something was wrong until %s UTC (%s); a drill would be taken for the same outage. Run it after %s UTC.",
+				i.ResolvedAt.UTC().Format("15:04"), i.Key, i.ResolvedAt.Add(makegood.ReopenWithin).UTC().Add(time.Minute).Format("15:04"))
+		}
 	}
 	brake, err := w.Store.HealBrake(ctx)
 	if err == nil && brake.Holds(w.now()) {

@@ -409,6 +409,16 @@ func TestDrillOfATargetIsRefused(t *testing.T) {
 			h.ill.Store(true)
 			h.incident("monitor/shop", makegood.IncidentOpen)
 		}, makegood.Conflict},
+		{"something was wrong a moment ago", func(c *config.Watch) { c.Heal.Targets[0].Drill = true }, func(h *hosted) {
+			h.ill.Store(true)
+			h.incident("monitor/shop", makegood.IncidentOpen)
+			h.ill.Store(false)
+			h.incident("monitor/shop", makegood.IncidentResolved)
+			h.eventually("nothing that is wrong", func() bool {
+				open, err := h.Store.OpenIncidents(h.t.Context())
+				return err == nil && len(open) == 0
+			})
+		}, makegood.Conflict},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
