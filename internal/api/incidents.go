@@ -143,13 +143,19 @@ func (i *Incidents) HearBeat(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// ServeWaiting answers POST /watch/serve: the watcher asks us to serve those who waited in an outage that is over.
+// serveWithin bounds what one question of the watcher sets going: fetching what many providers could not deliver takes minutes.
+const serveWithin = 2 * time.Minute
+
+// ServeWaiting answers POST /watch/serve: the watcher asks us to serve those who waited in an outage that is over. It gives up on an
+// answer after seconds and asks again; what its first question has begun is finished all the same.
 func (i *Incidents) ServeWaiting(w http.ResponseWriter, r *http.Request) error {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, watch.ServeBytesMax))
 	if err != nil {
 		return i.refused("serve", makegood.Wrap(err, makegood.TooLarge, "This is too long for a question."))
 	}
-	answer, signature, err := watch.AnswerServe(r.Context(), i.Hearing.Secret, body, r.Header.Get(watch.ServeHeader), i.Hearing.Now(), i.Serve)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), serveWithin)
+	defer cancel()
+	answer, signature, err := watch.AnswerServe(ctx, i.Hearing.Secret, body, r.Header.Get(watch.ServeHeader), i.Hearing.Now(), i.Serve)
 	if err != nil {
 		return i.refused("serve", err)
 	}

@@ -45,6 +45,8 @@ type alarm struct {
 type sources struct {
 	channels []string
 	smoke    bool
+	// gone reports whether a target is mended here no more, though it may have been before; nil is that none is.
+	gone func(target string) bool
 }
 
 type alarmOptions struct {
@@ -226,7 +228,7 @@ func (a *alarm) comesFrom(ctx context.Context, has sources) {
 	a.settle(ctx)
 }
 
-// settle ends the incidents that nobody could ever find over: of a channel or a smoke test that was taken out of the
+// settle ends the incidents that nobody could ever find over: of a channel, a smoke test or a target that was taken out of the
 // configuration, and of a configuration that was refused before the program was started with a good one.
 func (a *alarm) settle(ctx context.Context) {
 	a.mu.Lock()
@@ -243,6 +245,8 @@ func (a *alarm) settle(ctx context.Context) {
 			a.cleared(ctx, key, "there is no such channel any more")
 		case check == inspect.SmokeFailed && !has.smoke:
 			a.cleared(ctx, key, "there is no smoke test any more")
+		case (check == inspect.HealRefused || check == inspect.HealFailed) && has.gone != nil && has.gone(subject):
+			a.cleared(ctx, key, "the configuration has no such target any more")
 		case check == inspect.ConfigurationRefused:
 			a.cleared(ctx, key, "the configuration is good and in force")
 		}

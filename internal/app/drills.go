@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,9 +23,13 @@ const (
 	// drillsEvery is how often it is looked whether a drill is due, and drillsFirst how long after a start the first may be.
 	drillsEvery = 30 * time.Second
 	drillsFirst = 2 * time.Minute
+	// drillAgain is after how long a planned drill is tried again that could not be run: it starts processes, or asks a platform.
+	drillAgain = time.Hour
 	// drillWithin bounds a drill of a real target: after it, it is mended whatever was seen. It is below what a command waits.
 	drillWithin = 9 * time.Minute
-	drillLook   = time.Second
+	// drillMend is how long mending it may take then, and drillPutBack how long without the healer.
+	drillMend, drillPutBack = 5 * time.Minute, 2 * time.Minute
+	drillLook               = time.Second
 	// The limits of a drill of a real target (SPEC C14; goals D1 and A1 of watching).
 	drillDetect, drillDetectAim = 5 * time.Minute, 25 * time.Second
 	drillTell                   = 3 * time.Second
@@ -50,6 +55,12 @@ func (w *Watcher) runDrills(ctx context.Context) {
 // isDrillDue reports whether a drill is to be run now: its time has come, and nothing else is wrong. Breaking something while
 // something is broken teaches nothing, and wakes people twice.
 func (w *Watcher) isDrillDue(ctx context.Context, plan config.DrillPlan) bool {
+	w.mu.Lock()
+	rests := time.Now().Before(w.rests[plan.Name])
+	w.mu.Unlock()
+	if rests {
+		return false
+	}
 	last, err := w.Store.Drills(ctx, plan.Name, 1)
 	if err != nil || len(last) > 0 && w.now().Sub(last[0].BeganAt) < plan.Every && !w.now().Before(last[0].BeganAt) {
 		return false
@@ -57,18 +68,30 @@ func (w *Watcher) isDrillDue(ctx context.Context, plan config.DrillPlan) bool {
 	return w.quiet(ctx) == nil
 }
 
-// quiet is why nothing may be broken on purpose just now; nil is that it may.
+// quiet is why nothing may be broken on purpose just now: something is wrong, or was a moment ago, or could not be mended. nil is
+// that it may.
 func (w *Watcher) quiet(ctx context.Context) error {
 	open, err := w.Store.OpenIncidents(ctx)
 	if err != nil {
 		return err
 	}
+	isNone := func(check string) bool { return check == heal.Healed || check == inspect.DrillFailed }
 	open = slices.DeleteFunc(open, func(key string) bool {
 		check, _, _ := strings.Cut(key, "/")
-		return check == heal.Healed || check == inspect.DrillFailed
+		return isNone(check)
 	})
 	if len(open) > 0 {
 		return makegood.Errorf(makegood.Conflict, "Something is wrong already (%s); nothing is broken on purpose before it is over.", firstOf(open, 3))
+	}
+	lately, err := w.Store.Incidents(ctx, store.IncidentFilter{State: makegood.IncidentResolved, Limit: makegood.ListMax})
+	if err != nil {
+		return err
+	}
+	for _, i := range lately { // it would open again, with the times of before, and be told in a bundle
+		if age := w.now().Sub(i.ResolvedAt); !isNone(i.Check) && age >= 0 && age < makegood.ReopenWithin {
+			return makegood.Errorf(makegood.Conflict, "Something was wrong until %s UTC (%s); a drill would be taken for the same outage. Run it after %s UTC.",
+				i.ResolvedAt.UTC().Format("15:04"), i.Key, i.ResolvedAt.Add(makegood.ReopenWithin).UTC().Add(time.Minute).Format("15:04"))
+		}
 	}
 	brake, err := w.Store.HealBrake(ctx)
 	if err == nil && brake.Holds(w.now()) {
@@ -77,22 +100,38 @@ func (w *Watcher) quiet(ctx context.Context) error {
 	return err
 }
 
+// runPlanned runs a drill that is due. One that could not be run is told and tried again after a while; that a person runs one
+// just now is no reason to tell anybody.
 func (w *Watcher) runPlanned(ctx context.Context, plan config.DrillPlan) {
 	r, err := w.Drill(ctx, plan.Name, plan.Target)
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case ctx.Err() != nil || w.isStopping() || errors.Is(err, errDrilling):
+	case err != nil:
+		w.rest(plan, drillAgain)
 		w.log.Error("a drill could not be run", "drill", plan.Name, "err", err)
 		w.alarm.found(ctx, inspect.DrillFailed, plan.Name, "it could not be run: "+makegood.MessageOf(err))
-		return
+	default:
+		w.rest(plan, plan.Every) // by the machine's own time: one that is kept in the future, by a clock that was wrong, never counts
+		w.log.Info("a drill was run", "drill", plan.Name, "passed", r.Passed)
 	}
-	w.log.Info("a drill was run", "drill", plan.Name, "passed", r.Passed)
 }
+
+// rest keeps a planned drill from being due for a while.
+func (w *Watcher) rest(plan config.DrillPlan, d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rests[plan.Name] = time.Now().Add(min(d, plan.Every))
+}
+
+// errDrilling is that one drill runs already.
+var errDrilling = makegood.Errorf(makegood.Conflict, "Another drill is under way.")
 
 // Drill runs a drill, in a simulated world or, with the name of a target, on what is really there; keeps how it went; and opens
 // an incident when it failed. One runs at a time. A drill that was called off because the program stops is not kept: it says
 // nothing.
 func (w *Watcher) Drill(ctx context.Context, name, target string) (makegood.DrillResult, error) {
 	if !w.drilling.TryLock() {
-		return makegood.DrillResult{}, makegood.Errorf(makegood.Conflict, "Another drill is under way.")
+		return makegood.DrillResult{}, errDrilling
 	}
 	defer w.drilling.Unlock()
 	var r makegood.DrillResult
@@ -317,24 +356,34 @@ func (d *realDrill) isHealed(ctx context.Context) bool {
 	return true
 }
 
-// mend puts back what the drill took away and nobody has put back: whatever a drill shows, it leaves nothing broken.
+// mend puts back what the drill took away and nobody has put back: whatever a drill shows, it leaves nothing broken. An attempt
+// that is under way is left to end first: two starts at once would be taken for somebody else's.
 func (d *realDrill) mend(ctx context.Context) {
-	if d.healed {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	mending, cancel := context.WithTimeout(ctx, drillMend)
 	defer cancel()
-	a, err := d.h.healer.Mend(ctx, d.t.Name, "system:drill", true, nil)
-	if err == nil && a.State == makegood.AttemptHealed {
-		d.say("drill", "what was taken away was put back")
-		return
+	for !d.isHealed(mending) {
+		a, err := d.h.healer.Mend(mending, d.t.Name, "system:drill", true, nil)
+		if err == nil && a.State == makegood.AttemptHealed {
+			d.say("drill", "what was taken away was put back")
+			return
+		}
+		var no *makegood.HealRefusal
+		if isBusy := errors.As(err, &no) && no.Reason == makegood.HealBusy; !isBusy || mending.Err() != nil {
+			d.putBack(ctx)
+			return
+		}
+		select {
+		case <-mending.Done():
+		case <-time.After(drillLook):
+		}
 	}
-	// The limits of attempts are for faults, and this one is ours.
-	truth, refusals, readErr := d.h.healer.Truth(ctx, d.t)
-	if readErr == nil && len(refusals) == 0 {
-		err = d.putBack(ctx, truth)
-	}
-	if err != nil {
+}
+
+// putBack writes and starts without asking the limits of attempts: those are for faults, and this one is ours.
+func (d *realDrill) putBack(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drillPutBack)
+	defer cancel()
+	if err := d.restore(ctx); err != nil {
 		d.say("drill", "what was taken away could NOT be put back: %v", err)
 		d.result.Broken = strings.TrimSpace(d.result.Broken + " What was taken away could not be put back; do it by hand: makegood restore-env " + d.t.Name + " --all")
 		return
@@ -342,7 +391,14 @@ func (d *realDrill) mend(ctx context.Context) {
 	d.say("drill", "what was taken away was put back")
 }
 
-func (d *realDrill) putBack(ctx context.Context, truth vault.Truth) error {
+func (d *realDrill) restore(ctx context.Context) error {
+	truth, refusals, err := d.h.healer.Truth(ctx, d.t)
+	if err != nil {
+		return err
+	}
+	if len(refusals) > 0 {
+		return refusals[0]
+	}
 	var settings []host.Setting
 	values, err := vault.Settings(truth, d.names)
 	if err != nil {

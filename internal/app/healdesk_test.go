@@ -220,9 +220,9 @@ func TestHealDesk(t *testing.T) {
 	}
 }
 
-// What the running server says of its secrets is compared with the source of truth, as long as it is fresh.
-func TestSecretsOfTheServer(t *testing.T) {
-	own := makegood.PeerBeat{Secrets: map[string]string{"STRIPE_API_KEY": "00000000"}}
+// newPeer is a server that does nothing but answer beats, and speaks so of itself.
+func newPeer(t *testing.T, own makegood.PeerBeat) (url string) {
+	t.Helper()
 	kept, err := store.Open(t.Context(), watchDatabase(t), store.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -239,11 +239,17 @@ func TestSecretsOfTheServer(t *testing.T) {
 		}
 	}))
 	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// What the running server says of its secrets is compared with the source of truth, as long as it is fresh.
+func TestSecretsOfTheServer(t *testing.T) {
+	server := newPeer(t, makegood.PeerBeat{Secrets: map[string]string{"STRIPE_API_KEY": "00000000"}})
 	folder := shortFolder(t)
 	change := mendable(t, folder)
 	w, err := newTower(t, "sqlite:"+filepath.Join(folder, "watch.db"), func(c *config.Watch) {
 		change(c)
-		c.Server = watching(server.URL)
+		c.Server = watching(server)
 	})
 	if err != nil {
 		t.Fatal(err)

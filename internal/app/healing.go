@@ -147,7 +147,7 @@ func (h *healing) targets(c *config.Watch) ([]heal.Target, error) {
 			target.Truth = newTruth(c.Secrets, target.Needs, h.lookup)
 		}
 		if c.Server != nil {
-			target.Serve, target.Reported = h.serve, h.reported(c)
+			target.Serve, target.Reported = h.serve, h.reported(c, t.Name)
 		}
 		all = append(all, target)
 	}
@@ -189,15 +189,16 @@ func verifiedBy(t config.HealTarget, c *config.Watch) []string {
 }
 
 // verify looks at monitors now, from here, as customers would. Without any it looks at nothing and says so: what nobody can see
-// was not healed.
+// was not healed. A monitor that the configuration has no more, or that is not judged here, is left out: that an attempt is under
+// way must not take back what helped.
 func (h *healing) verify(keys []string) func(context.Context) string {
 	return func(ctx context.Context) string {
-		if len(keys) == 0 {
-			return "nothing looks at it from outside: name monitors for the target"
-		}
+		seen := 0
 		for _, key := range keys {
 			s, err := h.alarm.runner.LookNow(ctx, key)
 			switch {
+			case errors.Is(err, makegood.NotFound):
+				continue
 			case err != nil:
 				return key + " could not be looked at"
 			case s.Unknown:
@@ -205,6 +206,10 @@ func (h *healing) verify(keys []string) func(context.Context) string {
 			case s.Trouble != "":
 				return key + ": " + s.Trouble
 			}
+			seen++
+		}
+		if seen == 0 {
+			return "nothing looks at it from outside: name monitors for the target"
 		}
 		return ""
 	}
@@ -224,8 +229,8 @@ func (h *healing) serve(ctx context.Context, since, ended time.Time, attempt str
 const beatFresh = 30 * time.Second
 
 // reported compares the secrets that the server runs with, by their fingerprints, with the truth. What the server does not
-// name, or what it named long ago, is not wrong.
-func (h *healing) reported(c *config.Watch) func(map[string]string) []string {
+// name, or what it named long ago, is not wrong; nor is what does not belong at the target: it would be written there.
+func (h *healing) reported(c *config.Watch, target string) func(map[string]string) []string {
 	return func(truth map[string]string) []string {
 		answer, ok := h.answer()
 		if !ok {
@@ -234,7 +239,7 @@ func (h *healing) reported(c *config.Watch) func(map[string]string) []string {
 		var wrong []string
 		for _, need := range c.Secrets.Needs(config.ServerPlace) {
 			runs, should := answer.Secrets[need.Name], truth[need.Name]
-			if runs != "" && should != "" && runs != should {
+			if need.In(target) && runs != "" && should != "" && runs != should {
 				wrong = append(wrong, need.Name)
 			}
 		}
@@ -261,7 +266,8 @@ func (h *healing) answer() (makegood.PeerBeat, bool) {
 }
 
 // Troubles lists what is open here and is not muted, and what the server says of itself. What is in maintenance, or silenced, is
-// somebody's work: nobody mends under their hands.
+// somebody's work: nobody mends under their hands. That is asked here and not only read from the incident, which learns of it
+// when it tells people next, and while it is acknowledged not at all.
 func (h *healing) Troubles(ctx context.Context) ([]heal.Trouble, error) {
 	open, err := h.store.Incidents(ctx, store.IncidentFilter{Open: true, Limit: makegood.ListMax})
 	if err != nil {
@@ -278,7 +284,17 @@ func (h *healing) Troubles(ctx context.Context) ([]heal.Trouble, error) {
 			all = append(all, heal.Trouble{Key: serverPlace + key, Since: since})
 		}
 	}
-	return all, nil
+	var loud []heal.Trouble
+	for _, t := range all {
+		why, err := h.alarm.desk.Silenced(ctx, t.Key)
+		if err != nil {
+			return nil, err
+		}
+		if why == "" {
+			loud = append(loud, t)
+		}
+	}
+	return loud, nil
 }
 
 // Look looks again at what a trouble is about.
@@ -358,19 +374,18 @@ func (h *healing) Cleared(ctx context.Context, check, target, why string) {
 	h.alarm.cleared(context.WithoutCancel(ctx), makegood.FindingKey(check, target), why)
 }
 
-// changed shows in the monitors that something is being done about them.
+// changed shows in the monitors that something is being done about them, and no more in any when it has ended: only one attempt
+// runs at a time, and its target may have been changed or taken away meanwhile.
 func (h *healing) changed(a makegood.HealAttempt) {
 	if a.State != makegood.AttemptRunning {
 		h.ended.With(string(a.State)).Inc()
 	}
-	t, err := h.healer.Target(a.Target)
-	if err != nil {
-		return
+	var when []string
+	if t, err := h.healer.Target(a.Target); err == nil && a.State == makegood.AttemptRunning {
+		when = t.When
 	}
 	for _, s := range h.alarm.runner.Statuses() {
-		if slices.ContainsFunc(t.When, func(p string) bool { return makegood.MatchKey(p, s.Key) }) {
-			h.alarm.runner.SetHealing(s.Key, a.State == makegood.AttemptRunning)
-		}
+		h.alarm.runner.SetHealing(s.Key, slices.ContainsFunc(when, func(p string) bool { return makegood.MatchKey(p, s.Key) }))
 	}
 }
 

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -408,6 +409,16 @@ func TestDrillOfATargetIsRefused(t *testing.T) {
 			h.ill.Store(true)
 			h.incident("monitor/shop", makegood.IncidentOpen)
 		}, makegood.Conflict},
+		{"something was wrong a moment ago", func(c *config.Watch) { c.Heal.Targets[0].Drill = true }, func(h *hosted) {
+			h.ill.Store(true)
+			h.incident("monitor/shop", makegood.IncidentOpen)
+			h.ill.Store(false)
+			h.incident("monitor/shop", makegood.IncidentResolved)
+			h.eventually("nothing that is wrong", func() bool {
+				open, err := h.Store.OpenIncidents(h.t.Context())
+				return err == nil && len(open) == 0
+			})
+		}, makegood.Conflict},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -567,5 +578,245 @@ func TestOnceClearsWhatMayBeHealed(t *testing.T) {
 		if err := once(); err != nil {
 			t.Errorf("Once with a shop that is red (%v) = %v", red, err)
 		}
+	}
+}
+
+// TestServersSecretsStayWhereTheyBelong: a secret that the server runs wrong with is written where it is required, and nowhere else.
+func TestServersSecretsStayWhereTheyBelong(t *testing.T) {
+	t.Parallel()
+	server := newPeer(t, makegood.PeerBeat{Secrets: map[string]string{"STRIPE_API_KEY": "00000000"}})
+	w := startTower(t, func(c *config.Watch) {
+		c.Server = watching(server)
+		c.Secrets = config.SecretList{IsSet: true, Source: config.TruthSource{Kind: "directory", Path: t.TempDir()}, Required: []config.RequiredSecret{
+			{Name: "STRIPE_API_KEY", Kind: secret.StripeKey, Places: []string{"shop", config.ServerPlace}},
+			{Name: "RESEND_API_KEY", Kind: secret.ResendKey, Places: []string{"site"}}}}
+		for _, name := range []string{"shop", "site"} {
+			c.Heal.Targets = append(c.Heal.Targets, config.HealTarget{Name: name, Kind: "env_file", Path: filepath.Join(t.TempDir(), "env"), Command: []string{"true"}, Status: []string{"true"}})
+		}
+	})
+	truth := map[string]string{"STRIPE_API_KEY": "11111111", "RESEND_API_KEY": "22222222"}
+	wrong := func(target string) string {
+		x, err := w.Target(target)
+		w.must("find the target", err)
+		return fmt.Sprint(x.Reported(truth))
+	}
+	w.eventually("a server that is heard", func() bool { return wrong("shop") == "[STRIPE_API_KEY]" })
+	if got := wrong("site"); got != "[]" {
+		t.Errorf("wrong at the other place = %s, want none: it would be written there", got)
+	}
+}
+
+// TestNobodyMendsWhatIsSilenced: neither what the server says of itself, nor what was acknowledged before it was silenced.
+func TestNobodyMendsWhatIsSilenced(t *testing.T) {
+	t.Parallel()
+	server := newPeer(t, makegood.PeerBeat{Ails: map[string]time.Time{"secrets-missing": time.Now().Add(-time.Hour)}})
+	shop := newSite(t)
+	shop.be(true)
+	w := startTower(t, func(c *config.Watch) {
+		c.Server = watching(server)
+		c.Monitors = []config.Monitor{page("shop", shop.URL)}
+	})
+	troubles := func() string {
+		list, err := w.Troubles(t.Context())
+		w.must("read the troubles", err)
+		var keys []string
+		for _, x := range list {
+			keys = append(keys, x.Key)
+		}
+		return fmt.Sprint(keys)
+	}
+	w.eventually("both troubles", func() bool { return troubles() == "[monitor/shop server/secrets-missing]" })
+	w.must("acknowledge", w.Desk().Acknowledge(t.Context(), w.incident("monitor/shop", makegood.IncidentOpen).ID, "ann", time.Hour))
+	if got := troubles(); got != "[monitor/shop server/secrets-missing]" {
+		t.Errorf("troubles when it is acknowledged = %s, want both", got)
+	}
+	_, err := w.Desk().Silence(t.Context(), "*", "a move", "ann", time.Hour)
+	w.must("silence", err)
+	if got := troubles(); got != "[]" {
+		t.Errorf("troubles that are silenced = %s, want none", got)
+	}
+}
+
+// TestTargetThatIsGone: what was told of mending it is over when the configuration has it no more.
+func TestTargetThatIsGone(t *testing.T) {
+	t.Parallel()
+	h := newHosted(t, simulate.PagesOptions{}, nil)
+	h.keep(t, "token", "x")
+	h.wipe("STRIPE_WEBHOOK_SECRET")
+	h.incident("heal-refused/host", makegood.IncidentOpen)
+	less := h.configuration()
+	less.Heal.Targets = nil
+	h.says(less, nil)
+	h.Reload(t.Context())
+	h.incident("heal-refused/host", makegood.IncidentResolved)
+	h.incident("monitor/shop", makegood.IncidentOpen)
+}
+
+// TestNothingHealsForEver: no monitor shows that it is being healed after the attempt, although its target is gone.
+func TestNothingHealsForEver(t *testing.T) {
+	t.Parallel()
+	h := newHosted(t, simulate.PagesOptions{}, func(c *config.Watch) { c.Heal.Targets[0].VerifyWithin = 2 * time.Second })
+	h.ill.Store(true)
+	h.wipe("STRIPE_WEBHOOK_SECRET")
+	h.eventually("a shop that is being healed", func() bool { return h.state("monitor/shop") == "healing" })
+	less := h.configuration()
+	less.Heal.Targets = nil
+	h.says(less, nil)
+	h.Reload(t.Context())
+	h.eventually("the end of the attempt", func() bool {
+		standing, err := h.Store.HealStanding(t.Context(), makegood.DefaultHealLimits)
+		return err == nil && len(standing.Running) == 0
+	})
+	h.eventually("a shop that is down", func() bool { return h.state("monitor/shop") == "down" })
+}
+
+// TestVerifyAfterAChange: an attempt that is under way while its monitors change is verified by those that are left.
+func TestVerifyAfterAChange(t *testing.T) {
+	t.Parallel()
+	other := newSite(t)
+	h := newHosted(t, simulate.PagesOptions{}, func(c *config.Watch) {
+		c.Monitors = append(c.Monitors, page("other", other.URL))
+		c.Heal.Targets[0].Monitors = []string{"other", "shop"}
+	})
+	target, err := h.Target("host")
+	h.must("find the target", err)
+	less := h.configuration()
+	less.Monitors = less.Monitors[:1]
+	less.Heal.Targets = nil
+	h.says(less, nil)
+	h.Reload(t.Context())
+	if got := target.Verify(t.Context()); got != "" {
+		t.Errorf("Verify without one of its monitors = %q, want well", got)
+	}
+	h.ill.Store(true)
+	if got := target.Verify(t.Context()); !strings.HasPrefix(got, "monitor/shop: ") {
+		t.Errorf("Verify of a shop that is ill = %q", got)
+	}
+	h.ill.Store(false)
+	none := h.configuration()
+	none.Monitors = nil
+	h.says(none, nil)
+	h.Reload(t.Context())
+	if got := target.Verify(t.Context()); !strings.Contains(got, "nothing looks at it") {
+		t.Errorf("Verify without any monitor = %q", got)
+	}
+}
+
+// TestPlannedDrillThatCannotBeRun: it is told, and not tried again every half minute; that a person runs one just now is told to
+// nobody, and no reason to wait.
+func TestPlannedDrillThatCannotBeRun(t *testing.T) {
+	t.Parallel()
+	runs, end := make(chan bool), make(chan bool)
+	h := newHosted(t, simulate.PagesOptions{}, func(c *config.Watch) {
+		c.Drills = []config.DrillPlan{{Name: "mail-down", Every: 24 * time.Hour}, {Name: "unknown", Every: 24 * time.Hour}}
+	}, func(o *app.Options) {
+		o.Drill = func(_ context.Context, name string) (makegood.DrillResult, error) {
+			if name == "unknown" {
+				return makegood.DrillResult{}, makegood.Errorf(makegood.NotFound, "There is no such drill.")
+			}
+			runs <- true
+			<-end
+			return makegood.DrillResult{}, makegood.Errorf(makegood.Unavailable, "It was broken off.")
+		}
+	})
+	byHand := make(chan error, 1)
+	go func() { _, err := h.Drill(t.Context(), "mail-down", ""); byHand <- err }()
+	<-runs
+	h.RunPlanned(t.Context(), "mail-down")
+	if h.isOpen("drill-failed/mail-down") {
+		t.Error("that a person runs it just now was told as a failure")
+	}
+	close(end)
+	<-byHand
+	h.RunPlanned(t.Context(), "unknown")
+	if i := h.incident("drill-failed/unknown", makegood.IncidentOpen); !strings.Contains(i.Detail, "There is no such drill.") {
+		t.Errorf("told %q", i.Detail)
+	}
+	if due := h.DueDrills(t.Context()); fmt.Sprint(due) != "[mail-down]" {
+		t.Errorf("due after it could not be run = %v, want the other alone", due)
+	}
+}
+
+// TestDrillThatCannotPutBack: it never says that it did.
+func TestDrillThatCannotPutBack(t *testing.T) {
+	t.Parallel()
+	other := newSite(t)
+	h := newHosted(t, simulate.PagesOptions{}, func(c *config.Watch) {
+		c.Monitors = append(c.Monitors, page("other", other.URL))
+		c.Heal.Targets[0].Drill, c.Heal.Targets[0].After, c.Heal.Targets[0].VerifyWithin = true, time.Minute, 3*time.Second
+	})
+	go func() { // the drill is called off, what it does then does not help, and the truth goes meanwhile
+		time.Sleep(1500 * time.Millisecond)
+		h.ill.Store(true)
+		other.be(true)
+		for {
+			list, err := h.Store.Attempts(t.Context(), store.AttemptFilter{State: makegood.AttemptRunning, Limit: 1})
+			if t.Context().Err() != nil || err == nil && len(list) > 0 && !list[0].Step("verify").StartedAt.IsZero() {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		os.Remove(filepath.Join(h.dir, "truth", "STRIPE_WEBHOOK_SECRET"))
+	}()
+	r, err := h.Drill(t.Context(), "secret-wiped", "host")
+	if err != nil || !strings.Contains(r.Broken, "could not be put back") {
+		t.Errorf("Drill = %q, %v: %v", r.Broken, err, r.Timeline)
+	}
+}
+
+// TestDrillWaitsForAnAttempt: what is under way when a drill ends puts back what the drill took; nothing is started beside it.
+func TestDrillWaitsForAnAttempt(t *testing.T) {
+	t.Parallel()
+	other := newSite(t)
+	var started atomic.Bool
+	h := newHosted(t, simulate.PagesOptions{}, func(c *config.Watch) {
+		c.Monitors = append(c.Monitors, page("other", other.URL))
+		c.Heal.Targets[0].Drill, c.Heal.Targets[0].VerifyWithin = true, 20*time.Second
+	})
+	h.ill.Store(false)
+	go func() {
+		for t.Context().Err() == nil && !started.Load() {
+			list, err := h.Store.Attempts(t.Context(), store.AttemptFilter{State: makegood.AttemptRunning, Limit: 1})
+			if err == nil && len(list) > 0 {
+				h.ill.Store(true) // so that it is not verified before the drill is called off
+				other.be(true)
+				started.Store(true)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		time.Sleep(3 * time.Second)
+		h.ill.Store(false)
+	}()
+	r, err := h.Drill(t.Context(), "secret-wiped", "host")
+	if err != nil || !strings.Contains(r.Broken, "called off") {
+		t.Fatalf("Drill = %q, %v", r.Broken, err)
+	}
+	list, err := h.Store.Attempts(t.Context(), store.AttemptFilter{State: makegood.AttemptHealed, Limit: 2})
+	if err != nil || len(list) != 1 {
+		t.Errorf("attempts that healed = %+v, %v, want one", list, err)
+	}
+	if deployed := strings.Count(fmt.Sprint(h.writes()), "retry"); deployed > 2 { // one of them broke it
+		t.Errorf("%d starts, want two: %+v", deployed, h.writes())
+	}
+}
+
+// TestDrillsUnderAClockThatWasWrong: a drill that was kept in the future is run once more, and not again and again until then.
+func TestDrillsUnderAClockThatWasWrong(t *testing.T) {
+	t.Parallel()
+	h := newHosted(t, simulate.PagesOptions{}, func(c *config.Watch) {
+		c.Drills = []config.DrillPlan{{Name: "mail-down", Every: time.Hour}}
+	}, func(o *app.Options) {
+		o.Drill = func(_ context.Context, name string) (makegood.DrillResult, error) {
+			return makegood.DrillResult{Drill: name, BeganAt: time.Now(), Passed: true}, nil
+		}
+	})
+	tomorrow := time.Now().Add(24 * time.Hour)
+	h.must("keep a drill", h.Store.KeepDrill(t.Context(), store.KeptDrill{ID: makegood.NewID(makegood.DrillPrefix, tomorrow, rand.Reader), Name: "mail-down", BeganAt: tomorrow, Passed: true}))
+	if due := h.DueDrills(t.Context()); fmt.Sprint(due) != "[mail-down]" {
+		t.Errorf("due = %v, want the drill: nobody knows when it was run", due)
+	}
+	h.RunPlanned(t.Context(), "mail-down")
+	if due := h.DueDrills(t.Context()); len(due) > 0 {
+		t.Errorf("due again at once = %v", due)
 	}
 }

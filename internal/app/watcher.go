@@ -39,11 +39,12 @@ type Watcher struct {
 
 	mu        sync.Mutex
 	config    *config.Watch
-	beating   *watch.Beating // nil when there is no server to exchange beats with
-	refused   bool           // the last reading of the configuration
-	reloading sync.Mutex     // one reading of the configuration at a time
-	smoking   sync.Mutex     // one smoke test at a time
-	drilling  sync.Mutex     // one drill at a time
+	beating   *watch.Beating       // nil when there is no server to exchange beats with
+	refused   bool                 // the last reading of the configuration
+	rests     map[string]time.Time // until when planned drills are not due, by the machine's own time
+	reloading sync.Mutex           // one reading of the configuration at a time
+	smoking   sync.Mutex           // one smoke test at a time
+	drilling  sync.Mutex           // one drill at a time
 	simulated func(ctx context.Context, name string) (makegood.DrillResult, error)
 	mending   sync.WaitGroup // attempts that a person asked for
 }
@@ -58,7 +59,7 @@ type WatchPath struct {
 func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options) (_ *Watcher, err error) {
 	o.fill()
 	ends, end := context.WithCancel(context.Background())
-	w := &Watcher{App: newApp(c.Name, &o), config: c, load: file.Load, path: file.Path, ends: ends.Done(), simulated: o.Drill}
+	w := &Watcher{App: newApp(c.Name, &o), config: c, load: file.Load, path: file.Path, ends: ends.Done(), simulated: o.Drill, rests: map[string]time.Time{}}
 	w.onClose("what is under way", func(context.Context) error { end(); return nil })
 	defer func() {
 		if err != nil {
@@ -100,7 +101,7 @@ func NewWatcher(ctx context.Context, c *config.Watch, file WatchPath, o Options)
 	if err := w.alarm.runner.Replace(monitors); err != nil {
 		return nil, err
 	}
-	w.alarm.has.smoke = c.Smoke != nil
+	w.alarm.has = sourcesOf(c)
 	w.server = w.newServer(w.routes(o))
 	w.server.RegisterOnShutdown(end)
 	if w.listener = o.Listener; w.listener == nil {
@@ -272,8 +273,15 @@ func (w *Watcher) Reload(ctx context.Context) {
 		return
 	}
 	w.log.Info("the configuration was read anew", "monitors", len(c.Monitors))
-	w.alarm.comesFrom(ctx, sources{channels: namesOf(c.Channels), smoke: c.Smoke != nil})
+	w.alarm.comesFrom(ctx, sourcesOf(c))
 	w.alarm.cleared(ctx, inspect.ConfigurationRefused, "the configuration is good and in force")
+}
+
+// sourcesOf are what a watcher has findings of that no look would clear.
+func sourcesOf(c *config.Watch) sources {
+	return sources{channels: namesOf(c.Channels), smoke: c.Smoke != nil, gone: func(target string) bool {
+		return !slices.ContainsFunc(c.Heal.Targets, func(t config.HealTarget) bool { return t.Name == target })
+	}}
 }
 
 func firstLines(text string, n int) string {
@@ -384,7 +392,7 @@ func (w *Watcher) Once(ctx context.Context) ([]monitor.Status, error) {
 	limited, cancel := context.WithTimeout(ctx, onceWithin)
 	defer cancel()
 	err := w.leaveOutHeartbeats(limited)
-	if err == nil { // nothing is healed in a single round, but an attempt of somebody else may be under way
+	if err == nil { // no healer runs here, and before the ledger was asked everything that it may mend is held open
 		_, err = w.healing.healer.Standing(limited)
 	}
 	var statuses []monitor.Status

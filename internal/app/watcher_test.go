@@ -503,6 +503,27 @@ func TestOnce(t *testing.T) {
 	}
 }
 
+// A single round ends the incident of what a target may be the cause of: nobody mends it here, so nothing keeps it open.
+func TestOnceWithTargets(t *testing.T) {
+	t.Parallel()
+	shop, database := newSite(t), watchDatabase(t)
+	for _, red := range []bool{true, false} {
+		shop.be(red)
+		w, err := newTower(t, database, func(c *config.Watch) {
+			c.Monitors = []config.Monitor{page("shop", shop.URL)}
+			c.Heal.Targets = []config.HealTarget{{Name: "host", Kind: "command", Auto: true, Monitors: []string{"shop"}, Command: []string{"false"}, Status: []string{"true"}}}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		if _, err := w.Once(ctx); err != nil || len(w.told()) != 1 || strings.HasPrefix(w.told()[0].Title, "FIXED") == red {
+			t.Errorf("a round over a page that is red (%v) = %v, told %+v", red, err, w.told())
+		}
+	}
+}
+
 // The synthetic checkout buys at a real server without paying: green from end to end, and red when what is sold is not what
 // should be.
 func TestSyntheticCheckoutByWatcher(t *testing.T) {

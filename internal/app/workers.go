@@ -90,6 +90,8 @@ const workersSteady = 2
 // openHealing makes the server's own healer, when the configuration wants one.
 func (a *App) openHealing(ctx context.Context, c *config.Config, seen *activity, o Options) error {
 	var err error
+	// Other nodes of the same database have targets of their own.
+	a.alarm.has.gone = func(target string) bool { return target == workersTarget(c.Node) && !c.Heal.Workers }
 	if a.healing, err = newHealing(ctx, a.alarm, c.Node, nil, o); err != nil || !c.Heal.Workers {
 		return err
 	}

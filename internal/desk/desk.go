@@ -76,6 +76,8 @@ type Desk struct {
 	Now   func() time.Time
 	Log   *slog.Logger
 
+	oneServes sync.Mutex // held while those who waited are served
+
 	serving  sync.Mutex
 	served   time.Time // when providers were asked last for those who waited
 	servedOf time.Time // in which outage, by its end
@@ -419,9 +421,14 @@ const (
 // Serve has done what an outage left behind: what could not be delivered is fetched, what failed runs now, and what was given
 // up during it is done again, paced. It may be called again and again until nobody waits: what is done is known by its
 // identity, and providers and failed jobs are not bothered with every call. A source that cannot be asked is named in the note
-// and keeps nobody else waiting. Whoever was fulfilled at or after ended waited.
+// and keeps nobody else waiting. Whoever was fulfilled at or after ended waited. One call serves at a time; another is
+// makegood.Unavailable meanwhile, because what is still being fetched cannot be counted.
 func (d *Desk) Serve(ctx context.Context, actor string, since, ended time.Time) (Served, error) {
 	var s Served
+	if !d.oneServes.TryLock() {
+		return s, makegood.Errorf(makegood.Unavailable, "Those who waited are being served just now.")
+	}
+	defer d.oneServes.Unlock()
 	since = since.Add(-serveBefore)
 	if d.isDue(ended) {
 		unasked := d.servePull(ctx, actor, since, &s)

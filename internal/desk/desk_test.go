@@ -811,3 +811,24 @@ func TestServeWithoutProvider(t *testing.T) {
 		t.Errorf("Serve = %+v, %v", got, err)
 	}
 }
+
+// Who asks while another call still fetches is not told that nobody waits.
+func TestServeOneAtATime(t *testing.T) {
+	t.Parallel()
+	f := newOffice()
+	f.stripe.bodies = []string{"evt_1"}
+	asked, inner := 0, error(nil)
+	f.Now = func() time.Time {
+		if asked++; asked == 2 { // while an event that was fetched is taken
+			_, inner = f.Serve(t.Context(), "peer:watcher", noon, noon)
+		}
+		return noon
+	}
+	got, err := f.Serve(t.Context(), "peer:watcher", noon, noon)
+	if err != nil || got.Pulled != 1 || !errors.Is(inner, makegood.Unavailable) {
+		t.Errorf("Serve = %+v, %v, and meanwhile %v, want unavailable", got, err, inner)
+	}
+	if _, err := f.Serve(t.Context(), "peer:watcher", noon, noon); err != nil {
+		t.Errorf("the next Serve = %v", err)
+	}
+}

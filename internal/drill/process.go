@@ -6,9 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/makegood/makegood/internal/simulate"
 )
 
 // process is a child of the drill, which ends it by its own number and no other.
@@ -50,21 +53,31 @@ func (w *world) start(name string, args ...string) (*process, error) {
 	}
 	p := &process{cmd: exec.Command(w.o.Program, args...), ended: make(chan struct{}), out: &bytes.Buffer{}, outMu: &sync.Mutex{}, logged: log}
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = w.dir, w.env, lockedBuffer{p.outMu, p.out}, log
-	p.cmd.WaitDelay = time.Second
-	if err := p.cmd.Start(); err != nil {
-		_ = log.Close()
+	p.cmd.WaitDelay, p.cmd.SysProcAttr = time.Second, simulate.DiesWithUs()
+	started := make(chan error)
+	go p.supervise(started)
+	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start the %s: %w", name, err)
 	}
-	go func() {
-		defer close(p.ended)
-		_ = p.cmd.Wait() // how it ended matters to nobody but the one who waits for it
-		_ = log.Close()
-	}()
 	if old := w.processes[name]; old != nil {
 		old.end()
 	}
 	w.processes[name] = p
 	return p, nil
+}
+
+// supervise starts the child and waits for its end. The kernel ends the child with the thread that started it, so that thread is
+// kept until the child is gone.
+func (p *process) supervise(started chan<- error) {
+	defer close(p.ended)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := p.cmd.Start()
+	started <- err
+	if err == nil {
+		_ = p.cmd.Wait() // how it ended matters to nobody but the one who waits for it
+	}
+	_ = p.logged.Close()
 }
 
 // output is what it said so far.

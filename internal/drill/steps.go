@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/makegood/makegood"
@@ -482,16 +483,18 @@ func databaseSlow(_ context.Context, w *world) error {
 	}
 	w.strike("each write of the server waits for seconds")
 	holding, stop := context.WithCancel(w.ctx)
-	defer stop()
-	held := make(chan error, 1)
-	go func() {
-		held <- store.HoldWrites(holding, "sqlite:"+filepath.Join(w.dir, "server.db"), w.scaled(20*time.Second), 50*time.Millisecond)
-	}()
+	var held error
+	var hold sync.WaitGroup
+	release := func() error { stop(); hold.Wait(); return held }
+	defer release() // its error is that of before
+	hold.Go(func() {
+		held = store.HoldWrites(holding, "sqlite:"+filepath.Join(w.dir, "server.db"), w.scaled(20*time.Second), 50*time.Millisecond)
+	})
 	if err := w.pays(session); err != nil {
 		return err
 	}
 	var released time.Time
-	if err := w.toldUntilMended("P0", watchersPeople, func() error { stop(); released = time.Now(); return <-held }, down...); err != nil {
+	if err := w.toldUntilMended("P0", watchersPeople, func() error { released = time.Now(); return release() }, down...); err != nil {
 		return err
 	}
 	return w.served(released)

@@ -162,6 +162,9 @@ const (
 	// serveWithin is for how long we stay with those who waited, serveEvery apart.
 	serveWithin = 2 * time.Minute
 	serveEvery  = time.Second
+	// serveFound is for how long we look for a server that can be asked: an older one never will be, and until then nobody is
+	// told that it is fixed.
+	serveFound = 10 * time.Second
 	// refusalAgain is after how long the same refusal of the same trouble is written down again.
 	refusalAgain = 10 * time.Minute
 	// healthyLeast is which share of everything else must be well; downLeast is how much must be down to speak of a mass.

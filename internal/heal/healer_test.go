@@ -750,6 +750,7 @@ func TestServe(t *testing.T) {
 		{"until nobody waits", func(s *scene) { s.shop.waiting = 30 }, 30 * time.Second, "all of them have their goods"},
 		{"for two minutes", func(s *scene) { s.shop.waiting = 999 }, 2 * time.Minute, "still wait"},
 		{"and the server is down", func(s *scene) { s.shop.serveFails = true }, 2 * time.Minute, "The server does not answer."},
+		{"and the server is older", func(s *scene) { s.shop.serverOld = true }, 10 * time.Second, "The server is older than its watcher."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -316,7 +316,9 @@ func (r *run) serve(ctx context.Context) (string, *ending, error) {
 			last.Pulled, last.Again = last.Pulled+served.Pulled, last.Again+served.Again
 			last.Waited, last.Waiting, last.Longest, last.Note = max(last.Waited, served.Waited), served.Waiting, max(last.Longest, served.Longest), served.Note
 		}
-		if err == nil && served.Waiting == 0 && time.Since(begun) >= 2*serveEvery || time.Since(begun) >= serveWithin {
+		isServed := err == nil && served.Waiting == 0 && time.Since(begun) >= 2*serveEvery
+		isNobodyThere := makegood.CodeOf(err) == makegood.NotFound && time.Since(begun) >= serveFound
+		if isServed || isNobodyThere || time.Since(begun) >= serveWithin {
 			break
 		}
 		if !pause(ctx, serveEvery) {

@@ -71,7 +71,8 @@ type place struct {
 	buildTakes time.Duration         // zero is 45 seconds
 	stopped    string                // what it says of a program that does not run
 	serveFails bool
-	waiting    int // who still waits when it is well
+	serverOld  bool // it cannot be asked
+	waiting    int  // who still waits when it is well
 	servedFrom time.Time
 
 	illSince, driftSince time.Time // zero is well
@@ -248,6 +249,9 @@ func (p *process) target(name string) heal.Target {
 			at.servedFrom = since
 			if at.serveFails {
 				return heal.Served{}, makegood.Errorf(makegood.Unavailable, "The server does not answer.")
+			}
+			if at.serverOld {
+				return heal.Served{}, makegood.Errorf(makegood.NotFound, "The server is older than its watcher.")
 			}
 			at.waiting = max(0, at.waiting-1)
 			return heal.Served{Waited: 2, Waiting: at.waiting, Longest: time.Since(since), Pulled: 1}, nil

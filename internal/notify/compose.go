@@ -17,6 +17,7 @@ const listedMax = 5
 // compose puts notices of one channel into words. incidents are those they are about, by id.
 func compose(id string, notices []makegood.Notice, incidents map[string]makegood.Incident, links Links, channel string, now time.Time) Message {
 	m := Message{ID: id, Kind: makegood.NoticeResolved, Priority: makegood.P3, At: now}
+	fixed := makegood.P3 // the gravest that is over
 	var wrong, over []makegood.Incident
 	seen := map[string]bool{}
 	for _, n := range notices {
@@ -26,19 +27,19 @@ func compose(id string, notices []makegood.Notice, incidents map[string]makegood
 		}
 		seen[n.IncidentID+string(side(n))] = true
 		m.Incidents = append(m.Incidents, i.ID)
-		if n.Priority.Graver(m.Priority) {
-			m.Priority = n.Priority
-		}
 		if !n.IsAlarm() {
-			over = append(over, i)
+			over, fixed = append(over, i), gravest(fixed, n.Priority)
 			continue
 		}
-		wrong = append(wrong, i)
+		wrong, m.Priority = append(wrong, i), gravest(m.Priority, n.Priority)
 		if m.Kind == makegood.NoticeResolved || n.Kind == makegood.NoticeOpened {
 			m.Kind = n.Kind
 		}
 	}
-	m.Title = titleOf(m, wrong, over)
+	if len(wrong) == 0 { // else it is as grave as what is wrong still: nobody is woken by what is over
+		m.Priority = fixed
+	}
+	m.Title = titleOf(m, wrong, over, fixed)
 	m.Body = bodyOf(wrong, over, links, now)
 	m.Link = links.Acknowledge(channel, id, now)
 	if len(wrong) > 0 {
@@ -55,24 +56,39 @@ func side(n makegood.Notice) makegood.NoticeKind {
 	return makegood.NoticeResolved
 }
 
-func titleOf(m Message, wrong, over []makegood.Incident) string {
+func gravest(a, b makegood.Priority) makegood.Priority {
+	if b.Graver(a) {
+		return b
+	}
+	return a
+}
+
+// titleOf begins with what matters most. When what is over is graver than what is wrong still, that is the good news: whoever was
+// woken by it must not read it behind a note about its cause.
+func titleOf(m Message, wrong, over []makegood.Incident, fixed makegood.Priority) string {
 	name := func(i makegood.Incident) string {
 		if i.Subject == "" || strings.Contains(i.Title, i.Subject) {
 			return i.Title
 		}
 		return i.Title + " (" + i.Subject + ")"
 	}
+	some := func(list []makegood.Incident) string {
+		if len(list) == 1 {
+			return name(list[0])
+		}
+		return fmt.Sprintf("%d incidents", len(list))
+	}
 	switch {
 	case len(wrong) == 1 && len(over) == 0 && m.Kind == makegood.NoticeReminder:
 		return fmt.Sprintf("%s STILL: %s", wrong[0].Priority, name(wrong[0]))
 	case len(wrong) == 1 && len(over) == 0:
 		return fmt.Sprintf("%s %s", wrong[0].Priority, name(wrong[0]))
-	case len(wrong) == 0 && len(over) == 1:
-		return fmt.Sprintf("FIXED: %s", name(over[0]))
 	case len(wrong) == 0:
-		return fmt.Sprintf("FIXED: %d incidents", len(over))
+		return "FIXED: " + some(over)
 	case len(over) == 0:
 		return fmt.Sprintf("%s %d incidents, first: %s", m.Priority, len(wrong), name(wrong[0]))
+	case fixed.Graver(m.Priority):
+		return fmt.Sprintf("FIXED: %s; %s %s", some(over), m.Priority, some(wrong))
 	}
 	return fmt.Sprintf("%s %d incidents open, %d fixed", m.Priority, len(wrong), len(over))
 }

@@ -62,6 +62,8 @@ func TestCompose(t *testing.T) {
 		{"storm", "P1 1000 incidents, first: It is down (shop1)", body(wrongBody, 1, 5, "\n\n", "\n\n…and 995 more."), many(1, 1000, makegood.NoticeOpened), makegood.NoticeOpened, makegood.P1, true},
 		{"the storm is over", "FIXED: 7 incidents", body(overBody, 1, 5, "\n", "\n…and 2 more are over."), many(1, 7, makegood.NoticeResolved), makegood.NoticeResolved, makegood.P1, false},
 		{"mixed", "P0 1 incidents open, 1 fixed", fmt.Sprintf(wrongBody, 1) + "\n\n" + fmt.Sprintf(overBody, 2), []string{"1 reminder P0", "2 resolved P1"}, makegood.NoticeReminder, makegood.P0, true},
+		{"a healed outage and its cause", "FIXED: It is down (shop2); P2 It is down (shop1)", fmt.Sprintf(wrongBody, 1) + "\n\n" + fmt.Sprintf(overBody, 2), []string{"1 opened P2", "2 resolved P0"}, makegood.NoticeOpened, makegood.P2, true},
+		{"a healed storm and its cause", "FIXED: 2 incidents; P2 It is down (shop1)", fmt.Sprintf(wrongBody, 1) + "\n\n" + body(overBody, 2, 2, "\n", ""), []string{"1 opened P2", "2 resolved P0", "3 resolved P0"}, makegood.NoticeOpened, makegood.P2, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -68,8 +68,8 @@ type Queue struct {
 	options Options
 	wakes   *wakes
 
-	mu       sync.Mutex // one start, stop or restart at a time
-	ctx      context.Context
+	mu       sync.Mutex      // one start, stop or restart at a time
+	ctx      context.Context // of Start; nil before it, and after Stop
 	start    func(context.Context) error
 	stop     func(context.Context) error
 	rescuing sync.WaitGroup
@@ -192,7 +192,8 @@ func (q *Queue) end(ctx context.Context) error {
 }
 
 // Restart replaces the workers by new ones: for workers that take no jobs although there are some. What runs is waited for until
-// ctx ends; what runs longer is rescued like what a crash leaves, and runs again. A queue that does not run is makegood.Conflict.
+// ctx ends; what runs longer is rescued like what a crash leaves, and runs again. After an error no workers run, and another
+// Restart tries it again. A queue that was not started, or was stopped, is makegood.Conflict.
 func (q *Queue) Restart(ctx context.Context) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -560,3 +560,32 @@ func TestRestart(t *testing.T) {
 		}
 	})
 }
+
+// TestRestartThatFails: workers that could not be replaced are not dead for good; the next restart makes them.
+func TestRestartThatFails(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		ran := make(chan string, 100)
+		n := newNode(t, url, func(_ context.Context, j makegood.Job) error { ran <- j.OrderID; return nil })
+		if err := n.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		n.options.Node = strings.Repeat("x", 1000) // no worker can be called so
+		if err := n.Restart(t.Context()); err == nil || errors.Is(err, makegood.Conflict) {
+			t.Fatalf("Restart that cannot be = %v, want an error that is no conflict", err)
+		}
+		n.options.Node = "here"
+		if err := n.Restart(t.Context()); err != nil {
+			t.Fatalf("the next Restart = %v", err)
+		}
+		if err := n.EnqueueJob(t.Context(), makegood.Job{Kind: makegood.JobEffect, OrderID: "ord1", Step: "email"}); err != nil {
+			t.Fatal(err)
+		}
+		if got := receive(t, "run of ord1", ran); got != "ord1" {
+			t.Errorf("ran %s, want ord1", got)
+		}
+		if err := n.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -152,7 +152,7 @@ func (b *Box) command() *exec.Cmd {
 	for _, name := range slices.Sorted(maps.Keys(b.env)) {
 		cmd.Env = append(cmd.Env, name+"="+b.env[name])
 	}
-	cmd.SysProcAttr = boxAttributes()
+	cmd.SysProcAttr = DiesWithUs()
 	cmd.WaitDelay = boxDrain
 	return cmd
 }

@@ -4,4 +4,4 @@ package simulate
 
 import "syscall"
 
-func boxAttributes() *syscall.SysProcAttr { return nil }
+func DiesWithUs() *syscall.SysProcAttr { return nil }

@@ -326,7 +326,7 @@ func isAlive(pid int) bool { return syscall.Kill(pid, 0) == nil }
 // TestBoxDiesWithItsOwner: a drill that is killed leaves nobody behind.
 func TestBoxDiesWithItsOwner(t *testing.T) {
 	t.Parallel()
-	if boxAttributes() == nil {
+	if DiesWithUs() == nil {
 		t.Skip("only Linux ends children with their parents")
 	}
 	out := filepath.Join(t.TempDir(), "out")

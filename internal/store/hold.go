@@ -28,7 +28,8 @@ func HoldWrites(ctx context.Context, url string, hold, pause time.Duration) erro
 	defer conn.Close()
 	for ctx.Err() == nil {
 		if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-			continue // the server was quicker this time
+			wait(ctx, pause) // the server was quicker this time
+			continue
 		}
 		wait(ctx, hold)
 		if _, err := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); err != nil {

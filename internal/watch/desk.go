@@ -197,14 +197,8 @@ func (d *Desk) terms(actor, muted string) makegood.IncidentTerms {
 // muted says why nobody is to be told of a key now, "" when people are: a silence, a maintenance window, or an open
 // incident that explains it. A child keeps its own state, so nobody has to walk a graph.
 func (d *Desk) muted(ctx context.Context, key string, dependsOn []string) (string, error) {
-	silences, err := d.silences(ctx)
-	if err != nil {
-		return "", err
-	}
-	for _, s := range silences {
-		if s.Covers(key, d.Now()) {
-			return silencedBy(s), nil
-		}
+	if why, err := d.Silenced(ctx, key); err != nil || why != "" {
+		return why, err
 	}
 	// What explained itself would never be told.
 	dependsOn = slices.DeleteFunc(slices.Clone(dependsOn), func(other string) bool { return other == key })
@@ -216,6 +210,20 @@ func (d *Desk) muted(ctx context.Context, key string, dependsOn []string) (strin
 		return "", err
 	}
 	return "explained by " + open[0], nil
+}
+
+// Silenced says which silence or maintenance window covers a key now, "" when none does.
+func (d *Desk) Silenced(ctx context.Context, key string) (string, error) {
+	silences, err := d.silences(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range silences {
+		if s.Covers(key, d.Now()) {
+			return silencedBy(s), nil
+		}
+	}
+	return "", nil
 }
 
 func silencedBy(s makegood.Silence) string {
