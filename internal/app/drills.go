@@ -25,6 +25,8 @@ const (
 	drillsFirst = 2 * time.Minute
 	// drillAgain is after how long a planned drill is tried again that could not be run: it starts processes, or asks a platform.
 	drillAgain = time.Hour
+	// drillsLooked is among how many kept drills of a name the last of a plan is looked for.
+	drillsLooked = 100
 	// drillWithin bounds a drill of a real target: after it, it is mended whatever was seen. It is below what a command waits.
 	drillWithin = 9 * time.Minute
 	// drillMend is how long mending it may take then, and drillPutBack how long without the healer.
@@ -56,16 +58,39 @@ func (w *Watcher) runDrills(ctx context.Context) {
 // something is broken teaches nothing, and wakes people twice.
 func (w *Watcher) isDrillDue(ctx context.Context, plan config.DrillPlan) bool {
 	w.mu.Lock()
-	rests := time.Now().Before(w.rests[plan.Name])
+	rests := time.Now().Before(w.rests[drillSubject(plan.Name, plan.Target)])
 	w.mu.Unlock()
 	if rests {
 		return false
 	}
-	last, err := w.Store.Drills(ctx, plan.Name, 1)
-	if err != nil || len(last) > 0 && w.now().Sub(last[0].BeganAt) < plan.Every && !w.now().Before(last[0].BeganAt) {
+	last, ok, err := w.lastDrill(ctx, plan)
+	if err != nil || ok && w.now().Sub(last) < plan.Every && !w.now().Before(last) {
 		return false
 	}
 	return w.quiet(ctx) == nil
+}
+
+// lastDrill is when a drill of a plan began last. The same drill of another target, or of the simulated world, is another one.
+func (w *Watcher) lastDrill(ctx context.Context, plan config.DrillPlan) (began time.Time, ok bool, err error) {
+	kept, err := w.Store.Drills(ctx, plan.Name, drillsLooked)
+	for _, k := range kept {
+		var r makegood.DrillResult
+		if json.Unmarshal([]byte(k.Result), &r) != nil {
+			continue // of a program that kept it otherwise
+		}
+		if _, notTarget := w.healing.healer.Target(r.Host); r.Host == plan.Target || plan.Target == "" && notTarget != nil {
+			return k.BeganAt, true, err
+		}
+	}
+	return began, false, err
+}
+
+// drillSubject is what a drill is called among others: by its name, and by the target that it breaks, if it does.
+func drillSubject(name, target string) string {
+	if target == "" {
+		return name
+	}
+	return name + "@" + target
 }
 
 // quiet is why nothing may be broken on purpose just now: something is wrong, or was a moment ago, or could not be mended. nil is
@@ -109,7 +134,7 @@ func (w *Watcher) runPlanned(ctx context.Context, plan config.DrillPlan) {
 	case err != nil:
 		w.rest(plan, drillAgain)
 		w.log.Error("a drill could not be run", "drill", plan.Name, "err", err)
-		w.alarm.found(ctx, inspect.DrillFailed, plan.Name, "it could not be run: "+makegood.MessageOf(err))
+		w.alarm.found(ctx, inspect.DrillFailed, drillSubject(plan.Name, plan.Target), "it could not be run: "+makegood.MessageOf(err))
 	default:
 		w.rest(plan, plan.Every) // by the machine's own time: one that is kept in the future, by a clock that was wrong, never counts
 		w.log.Info("a drill was run", "drill", plan.Name, "passed", r.Passed)
@@ -120,7 +145,7 @@ func (w *Watcher) runPlanned(ctx context.Context, plan config.DrillPlan) {
 func (w *Watcher) rest(plan config.DrillPlan, d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.rests[plan.Name] = time.Now().Add(min(d, plan.Every))
+	w.rests[drillSubject(plan.Name, plan.Target)] = time.Now().Add(min(d, plan.Every))
 }
 
 // errDrilling is that one drill runs already.
@@ -155,9 +180,9 @@ func (w *Watcher) Drill(ctx context.Context, name, target string) (makegood.Dril
 		return r, err
 	}
 	if r.Passed {
-		w.alarm.cleared(ctx, makegood.FindingKey(inspect.DrillFailed, r.Drill), "it passed")
+		w.alarm.cleared(ctx, makegood.FindingKey(inspect.DrillFailed, drillSubject(r.Drill, target)), "it passed")
 	} else {
-		w.alarm.found(ctx, inspect.DrillFailed, r.Drill, r.Trouble())
+		w.alarm.found(ctx, inspect.DrillFailed, drillSubject(r.Drill, target), r.Trouble())
 	}
 	return r, nil
 }

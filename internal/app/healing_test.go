@@ -256,7 +256,7 @@ func TestCredentialFaults(t *testing.T) {
 			if i.Priority != makegood.P0 || i.Detail != a.Detail || !strings.Contains(i.Detail, "https://dash.cloudflare.com/") {
 				t.Errorf("told %s %q, want P0 with the page where it is mended", i.Priority, i.Detail)
 			}
-			h.message("phone", "P0 It should be mended and cannot be")
+			h.eventually("a message about it, alone or with others", func() bool { return strings.Contains(fmt.Sprint(h.told()), "makegood runbook heal-refused") })
 			if writes := h.writes(); len(writes) > 0 {
 				t.Errorf("requests that wanted to change something = %+v", writes)
 			}
@@ -458,7 +458,7 @@ func TestDrillIsCalledOff(t *testing.T) {
 			t.Errorf("%s is still gone", name)
 		}
 	}
-	h.incident("drill-failed/secret-wiped", makegood.IncidentOpen)
+	h.incident("drill-failed/secret-wiped@host", makegood.IncidentOpen)
 }
 
 // TestSimulatedDrillsAreKept: a drill that fails is an incident, and over when it passes.
@@ -811,12 +811,49 @@ func TestDrillsUnderAClockThatWasWrong(t *testing.T) {
 		}
 	})
 	tomorrow := time.Now().Add(24 * time.Hour)
-	h.must("keep a drill", h.Store.KeepDrill(t.Context(), store.KeptDrill{ID: makegood.NewID(makegood.DrillPrefix, tomorrow, rand.Reader), Name: "mail-down", BeganAt: tomorrow, Passed: true}))
+	h.must("keep a drill", h.Store.KeepDrill(t.Context(), store.KeptDrill{ID: makegood.NewID(makegood.DrillPrefix, tomorrow, rand.Reader), Name: "mail-down", BeganAt: tomorrow, Passed: true, Result: `{"host":"pages"}`}))
 	if due := h.DueDrills(t.Context()); fmt.Sprint(due) != "[mail-down]" {
 		t.Errorf("due = %v, want the drill: nobody knows when it was run", due)
 	}
 	h.RunPlanned(t.Context(), "mail-down")
 	if due := h.DueDrills(t.Context()); len(due) > 0 {
 		t.Errorf("due again at once = %v", due)
+	}
+}
+
+// TestDrillOfTwoPlans: the same drill in the simulated world and of a target are two, each with its own time and its own verdict.
+func TestDrillOfTwoPlans(t *testing.T) {
+	t.Parallel()
+	h := newHosted(t, simulate.PagesOptions{}, func(c *config.Watch) {
+		c.Heal.Targets[0].Drill = true
+		c.Drills = []config.DrillPlan{{Name: "secret-wiped", Every: time.Hour}, {Name: "secret-wiped", Every: 24 * time.Hour, Target: "host"}}
+	}, func(o *app.Options) {
+		o.Drill = func(_ context.Context, name string) (makegood.DrillResult, error) {
+			return makegood.DrillResult{Drill: name, Host: "pages", BeganAt: time.Now(), Passed: true}, nil
+		}
+	})
+	h.keep(t, "token", "x")
+	h.RunPlannedOf(t.Context(), "secret-wiped", "host")
+	h.incident("drill-failed/secret-wiped@host", makegood.IncidentOpen)
+	if _, err := h.Drill(t.Context(), "secret-wiped", ""); err != nil {
+		t.Fatal(err)
+	}
+	if !h.isOpen("drill-failed/secret-wiped@host") {
+		t.Error("that it passes in the simulated world ended what is wrong with the target")
+	}
+	h.keep(t, "token", simulate.PagesKey)
+	h.eventually("nothing that is wrong", func() bool { return h.Quiet(t.Context()) == nil })
+	if r, err := h.Drill(t.Context(), "secret-wiped", "host"); err != nil || !r.Passed {
+		t.Fatalf("Drill = passed %v, %v: %s", r.Passed, err, r.Trouble())
+	}
+	h.incident("drill-failed/secret-wiped@host", makegood.IncidentResolved)
+	list, err := h.Store.Drills(t.Context(), "secret-wiped", 10)
+	if err != nil || len(list) != 2 {
+		t.Fatalf("kept = %+v, %v", list, err)
+	}
+	for target, want := range map[string]time.Time{"": list[1].BeganAt, "host": list[0].BeganAt} {
+		if got := h.LastDrill(t.Context(), "secret-wiped", target); !got.Equal(want) {
+			t.Errorf("the last drill of %q began at %v, want %v", target, got, want)
+		}
 	}
 }

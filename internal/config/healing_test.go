@@ -125,7 +125,7 @@ func TestParseHealingProblems(t *testing.T) {
 		{"no such monitor", "heal: {targets: [{name: shop, kind: command, command: [a], status: [b], monitors: [helth]}]}", "heal.targets[0].monitors[0]: names a monitor that does not exist"},
 		{"an empty word", `heal: {targets: [{name: shop, kind: command, command: [a, ""], status: [b]}]}`, "heal.targets[0].command[1]: is empty"},
 		{"a drill of what may not be broken", "heal: {targets: [{name: shop, kind: command, command: [a], status: [b]}]}\ndrills: [{name: secret-wiped, target: shop}]", "drills[0].target: names a target that may not be broken"},
-		{"a drill that is planned twice", "drills: [{name: mail-down, every: 24h}, {name: mail-down, every: 48h}]", "drills[1].name: is the same as drills[0].name"},
+		{"a drill that is planned twice", "drills: [{name: mail-down, every: 24h}, {name: mail-down, every: 48h}]", "drills[1].name: is planned twice for the same target"},
 		{"a drill of nothing", "drills: [{name: secret-wiped, target: shop}]", "drills[0].target: names a target that does not exist"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

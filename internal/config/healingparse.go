@@ -161,7 +161,6 @@ func (p *parsing) words(n *node, name string) []string {
 
 func (p *parsing) drills(n *node, heal Heal) []DrillPlan {
 	var list []DrillPlan
-	names := p.unique() // when it was run last, and that it failed, is kept by its name
 	for _, item := range n.items {
 		d := DrillPlan{Name: p.text(item, "name", placeName), Every: p.span(item, "every"), Target: p.text(item, "target")}
 		at := p.child(item, "target")
@@ -173,7 +172,9 @@ func (p *parsing) drills(n *node, heal Heal) []DrillPlan {
 		case !heal.Targets[i].Drill:
 			p.refuse(at, "names a target that may not be broken; it has no drill: true")
 		}
-		names(item, "name")
+		if slices.ContainsFunc(list, func(other DrillPlan) bool { return other.Name == d.Name && other.Target == d.Target }) {
+			p.refuse(p.child(item, "name"), "is planned twice for the same target")
+		}
 		list = append(list, d)
 	}
 	return list
