@@ -180,6 +180,8 @@ func printDrill(s *surroundings, r makegood.DrillResult) {
 			verdict = "MISSING: " + oneLine(c.Missing)
 		case c.Missed():
 			verdict = "TOO LATE"
+		case c.Aim > 0 && c.Took > c.Aim:
+			verdict = "ok, later than aimed at"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", oneLine(c.What), took, limit, aim, verdict)
 	}
