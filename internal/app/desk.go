@@ -112,6 +112,14 @@ func (s deskStore) Hurry(ctx context.Context, source, step string) (int64, error
 	return s.HurryFailedJobs(ctx, source, step)
 }
 
+// Stuck lists what waits for a person.
+func (s deskStore) Stuck(ctx context.Context, reason string, since time.Time) ([]makegood.Order, error) {
+	orders, err := s.Orders(ctx, store.OrderFilter{Fulfillment: makegood.Stuck})
+	return slices.DeleteFunc(orders, func(o makegood.Order) bool {
+		return o.Reason != reason || o.Synthetic || o.PaidAt.Before(since)
+	}), err
+}
+
 // Waited counts who waited.
 func (s deskStore) Waited(ctx context.Context, since, ended time.Time) (waited, waiting int, longest time.Duration, err error) {
 	w, err := s.WaitedSince(ctx, since, ended)

@@ -34,6 +34,8 @@ type Store interface {
 	Discard(ctx context.Context, id, actor, why string) (discarded bool, err error)
 	// Hurry has every job run now that failed and waits for its next attempt at a source or for a step.
 	Hurry(ctx context.Context, source, step string) (int64, error)
+	// Stuck lists the orders paid for since a time that wait for a person for this reason, the newest of them.
+	Stuck(ctx context.Context, reason string, since time.Time) ([]makegood.Order, error)
 	// Waited counts who paid since a time and had nothing when the outage ended.
 	Waited(ctx context.Context, since, ended time.Time) (waited, waiting int, longest time.Duration, err error)
 	// Record keeps an audit entry of an action that changed no order.
@@ -403,7 +405,7 @@ type Served struct {
 	Waiting int           `json:"waiting"`    // of them, who still have nothing
 	Longest time.Duration `json:"longest_ns"` // from paying to having, or until now
 	Pulled  int           `json:"pulled"`     // events that had not been delivered
-	Again   int           `json:"again"`      // dead letters and failed jobs that are done again
+	Again   int           `json:"again"`      // dead letters, failed jobs and stuck orders that are done again
 	Note    string        `json:"note,omitempty"`
 }
 
@@ -418,10 +420,10 @@ const (
 	serveBefore = 2 * time.Minute
 )
 
-// Serve has done what an outage left behind: what could not be delivered is fetched, what failed runs now, and what was given
-// up during it is done again, paced. It may be called again and again until nobody waits: what is done is known by its
-// identity, and providers and failed jobs are not bothered with every call. A source that cannot be asked is named in the note
-// and keeps nobody else waiting. Whoever was fulfilled at or after ended waited. One call serves at a time; another is
+// Serve has done what an outage left behind: what could not be delivered is fetched, what failed runs now, what was paid for and
+// not in the catalogue is settled anew, and what was given up during it is done again, paced. It may be called again and again
+// until nobody waits: what is done is known by its identity, and providers and failed jobs are not bothered with every call. A
+// source that cannot be asked is named in the note and keeps nobody else waiting. Whoever was fulfilled at or after ended waited. One call serves at a time; another is
 // makegood.Unavailable meanwhile, because what is still being fetched cannot be counted.
 func (d *Desk) Serve(ctx context.Context, actor string, since, ended time.Time) (Served, error) {
 	var s Served
@@ -436,6 +438,9 @@ func (d *Desk) Serve(ctx context.Context, actor string, since, ended time.Time) 
 			s.Note = "Could not be asked: " + strings.Join(unasked, ", ") + "."
 		}
 		if err := d.serveFailed(ctx, &s); err != nil {
+			return s, err
+		}
+		if err := d.serveUnknown(ctx, actor, since, &s); err != nil {
 			return s, err
 		}
 	}
@@ -490,6 +495,31 @@ func (d *Desk) serveFailed(ctx context.Context, s *Served) error {
 	}
 	for _, step := range d.Steps {
 		if err := hurry("", step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serveUnknown settles anew what was paid for and was not in the catalogue: when that was wrong during the outage, the right one
+// is there now. The source is asked, as in MakeGood; one that cannot be is left to the next call, or a person.
+func (d *Desk) serveUnknown(ctx context.Context, actor string, since time.Time, s *Served) error {
+	orders, err := d.Store.Stuck(ctx, makegood.ReasonUnknownProduct, since)
+	if err != nil {
+		return err
+	}
+	for _, before := range orders {
+		var deed GoodDeed
+		o, err := d.ask(ctx, actor, Found{Source: before.Key.Source, SessionID: before.Key.SessionID, Order: &before, OrderID: before.ID}, &deed)
+		if err != nil {
+			d.Log.Warn("an order of an outage cannot be settled anew", "order", before.ID, "err", err)
+			continue
+		}
+		if o.Fulfillment == makegood.Stuck {
+			continue
+		}
+		s.Again++
+		if err := d.Store.Record(ctx, actor, makegood.Entry{Action: "order.made_good", Target: o.ID, Before: stateOf(before), After: stateOf(o)}); err != nil {
 			return err
 		}
 	}

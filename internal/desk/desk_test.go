@@ -186,6 +186,18 @@ func (b *books) Hurry(_ context.Context, source, step string) (int64, error) {
 	return 1, b.err
 }
 
+func (b *books) Stuck(_ context.Context, reason string, since time.Time) ([]makegood.Order, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var stuck []makegood.Order
+	for _, o := range b.orders {
+		if o.Fulfillment == makegood.Stuck && o.Reason == reason && !o.PaidAt.Before(since) {
+			stuck = append(stuck, o)
+		}
+	}
+	return stuck, b.err
+}
+
 func (b *books) Waited(context.Context, time.Time, time.Time) (waited, waiting int, longest time.Duration, err error) {
 	return 3, b.waiting, time.Minute, nil
 }
@@ -798,6 +810,41 @@ func TestServe(t *testing.T) {
 	}
 	if f.stripe.since != noon.Add(-12*time.Minute) {
 		t.Errorf("asked since %v, want some time before the first red look", f.stripe.since)
+	}
+}
+
+// TestServeUnknown: what was paid for while the catalogue was wrong is settled by the right one; what is in no catalogue, or was
+// paid for before, is left to a person.
+func TestServeUnknown(t *testing.T) {
+	t.Parallel()
+	stuck := func(n int, source, product string, paid time.Time) makegood.Order {
+		o := makegood.Order{ID: fmt.Sprintf("ord%020d", n), Key: makegood.OrderKey{Source: source, SessionID: fmt.Sprintf("cs_%d", n)}}
+		o.Learn(makegood.Fact{Key: o.Key, Kind: makegood.FactPaid, ObjectID: o.Key.SessionID, Amount: makegood.Money{Minor: 2900, Currency: "usd"},
+			Customer: makegood.Customer{Email: "ann@example.com"}, Lines: []makegood.Line{{Product: product, Quantity: 1, Subtotal: makegood.Money{Minor: 2900, Currency: "usd"}}}})
+		terms := newOffice().Terms(func(string) bool { return false })
+		terms.Catalogue, terms.Now = makegood.Catalogue{}, paid
+		o.Settle(terms)
+		if o.Fulfillment != makegood.Stuck || o.Reason != makegood.ReasonUnknownProduct || !o.PaidAt.Equal(paid) {
+			t.Fatalf("order %d is %s because of %q, paid at %v", n, o.Fulfillment, o.Reason, o.PaidAt)
+		}
+		return o
+	}
+	mended, hours := stuck(1, "erp", "az-900", noon), stuck(2, "erp", "az-900", noon.Add(-2*time.Hour))
+	other, unasked := stuck(3, "erp", "az-104", noon), stuck(4, "stripe", "az-900", noon)
+	f := newOffice(mended, hours, other, unasked)
+	f.answer = func(string) (makegood.Order, error) { return makegood.Order{}, nil } // nothing was paid, it says
+	got, err := f.Serve(t.Context(), "peer:watcher", noon.Add(-10*time.Minute), noon)
+	if err != nil || got.Again != 3 { // two sources and one order
+		t.Errorf("Serve = %+v, %v, want one order among what is done again", got, err)
+	}
+	for _, o := range []makegood.Order{mended, hours, other, unasked} {
+		if now := f.books.orders[o.ID]; (now.Fulfillment == makegood.Stuck) != (o.ID != mended.ID) {
+			t.Errorf("order %s is %s", o.ID, now.Fulfillment)
+		}
+	}
+	made := slices.DeleteFunc(slices.Clone(f.books.audit), func(line string) bool { return !strings.Contains(line, "made_good") })
+	if diff := cmp.Diff([]string{"peer:watcher|order.made_good|" + mended.ID + "|paid, stuck|paid, in_progress"}, made); diff != "" {
+		t.Errorf("audit (-want +got):\n%s", diff)
 	}
 }
 
