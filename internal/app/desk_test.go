@@ -20,10 +20,12 @@ import (
 	"github.com/makegood/makegood/internal/config"
 	"github.com/makegood/makegood/internal/demo"
 	"github.com/makegood/makegood/internal/desk"
+	"github.com/makegood/makegood/internal/outbound"
 	"github.com/makegood/makegood/internal/secret"
 	"github.com/makegood/makegood/internal/simulate"
 	"github.com/makegood/makegood/internal/store"
 	"github.com/makegood/makegood/internal/store/storetest"
+	"github.com/makegood/makegood/internal/watch"
 )
 
 const (
@@ -368,6 +370,42 @@ func TestPullEvents(t *testing.T) {
 		w.expectAudited("events.pulled stripe")
 		if a := w.act("POST", "/api/admin/sources/nosuch/events/pull", pull, nil); a.status != http.StatusNotFound {
 			t.Errorf("pull from a source that is not there = %d %s, want 404", a.status, a.body)
+		}
+	})
+}
+
+// TestServeAfterAWrongCatalogue: who paid while the catalogue was wrong is served when the watcher asks the server that runs with the
+// right one, once.
+func TestServeAfterAWrongCatalogue(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		peer := secret.New("the secret of server and watcher")
+		w := startWorld(t, url, configured(func(c *config.Config) { c.Watcher = config.Watcher{Secret: peer, Silent: time.Hour} }))
+		began := time.Now()
+		product := w.Config.Catalogue["az-900"]
+		session := w.open("az-900", 1)
+		delete(w.Config.Catalogue, "az-900")
+		w.must("restart the server", w.RestartServer(t.Context(), store.Options{}, makegood.ShutdownTimeout))
+		w.pay(session, address("fay"))
+		if o := w.settled(session); o.Reason != makegood.ReasonUnknownProduct {
+			t.Fatalf("order = %s %q, want it stuck on an unknown product", o.Fulfillment, o.Reason)
+		}
+		w.Config.Catalogue["az-900"] = product
+		w.must("restart the server", w.RestartServer(t.Context(), store.Options{}, makegood.ShutdownTimeout))
+		serve := func() watch.ServeAnswer {
+			t.Helper()
+			way := outbound.New(outbound.Options{AllowPrivate: true, NeverRest: true})
+			got, err := watch.AskServe(t.Context(), way, w.URL, peer, watch.ServeAsk{Since: began, Ended: time.Now(), Attempt: "att1", At: time.Now()})
+			w.must("ask for those who waited", err)
+			return got
+		}
+		if got := serve(); got.Waited != 1 || got.Again != 1 {
+			t.Errorf("served %+v, want one who waited and one order done again", got)
+		}
+		w.awaitFulfilled(session)
+		w.expectFulfilled(session, address("fay"), 1)
+		if got := serve(); got.Again != 0 || got.Waiting != 0 {
+			t.Errorf("served again = %+v, want nothing left", got)
 		}
 	})
 }
