@@ -72,6 +72,7 @@ func (w *world) found(database string, limit, aim time.Duration, keys ...string)
 		w.missing("detected", err.Error())
 		return first, err
 	}
+	w.foundIn, w.foundKey = database, first.Key
 	w.saidAt(first.OpenedAt, "found", fmt.Sprintf("%s %s: %s", first.Priority, first.Key, first.Detail))
 	w.check("detected", first.OpenedAt.Sub(w.began), limit, aim)
 	return first, nil
@@ -177,9 +178,14 @@ func (w *world) served(since time.Time) error {
 	return nil
 }
 
-// over waits until everybody who was told that it is broken is told that it is fixed.
+// over waits until the incident that was found is over, and everybody who was told of it is told afterwards that it is fixed.
 func (w *world) over(since time.Time, channels ...string) error {
-	return w.toldFrom(since, since, "FIXED", 0, 2*time.Minute, channels...)
+	ended, err := w.resolvedAt(w.foundIn, w.foundKey)
+	if err != nil {
+		w.missing("the incident is over", err.Error())
+		return err
+	}
+	return w.toldFrom(ended, since, "FIXED", 0, 2*time.Minute, channels...)
 }
 
 // untouched checks that no attempt changed anything since T+0.

@@ -38,6 +38,7 @@ type world struct {
 	secrets                        map[string]string // what the truth has
 	keys                           vault.Keys
 	began                          time.Time // T+0
+	foundIn, foundKey              string    // the incident that it became, and in which database
 	mu                             sync.Mutex
 	timeline                       []makegood.DrillMoment
 	checks                         []makegood.DrillCheck
