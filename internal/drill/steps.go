@@ -322,21 +322,31 @@ func wiped(names ...string) func(context.Context, *world) error {
 
 // foundToldHealedServed is how it goes when everything goes by itself.
 func (w *world) foundToldHealedServed() error {
+	if err := w.foundAndTold(); err != nil {
+		return err
+	}
+	return w.healedServedOver(w.began, watchersPeople...)
+}
+
+// foundAndTold is how every outage begins: it is an incident, and all the watcher's people are told.
+func (w *world) foundAndTold() error {
 	i, err := w.found("watch.db", DetectWithin, DetectAim, down...)
 	if err != nil {
 		return err
 	}
-	if err := w.told(i.OpenedAt, "P0", TellFirst, TellEverybody, watchersPeople...); err != nil {
-		return err
-	}
-	a, err := w.healed(w.began)
+	return w.told(i.OpenedAt, "P0", TellFirst, TellEverybody, watchersPeople...)
+}
+
+// healedServedOver is how one ends that is mended: seen from outside, the customer has the mail, and people hear that it is fixed.
+func (w *world) healedServedOver(since time.Time, people ...string) error {
+	a, err := w.healed(since)
 	if err != nil {
 		return err
 	}
 	if err := w.served(wellAt(a)); err != nil {
 		return err
 	}
-	return w.over(wellAt(a), watchersPeople...)
+	return w.over(wellAt(a), people...)
 }
 
 // wrongProduct ships a catalogue with a wrong code.
@@ -641,14 +651,7 @@ func channelDown(_ context.Context, w *world) error {
 	if err := w.told(w.began, "channel for alerts", 0, 5*time.Minute, "slack"); err != nil {
 		return err
 	}
-	a, err := w.healed(w.began)
-	if err != nil {
-		return err
-	}
-	if err := w.served(wellAt(a)); err != nil {
-		return err
-	}
-	if err := w.over(wellAt(a), others...); err != nil {
+	if err := w.healedServedOver(w.began, others...); err != nil {
 		return err
 	}
 	w.say("drill", "ntfy works again")
@@ -672,11 +675,7 @@ func (w *world) guarded(reason, diagnosis string, mend func() error) error {
 	if err := w.pays(session); err != nil {
 		return err
 	}
-	i, err := w.found("watch.db", DetectWithin, DetectAim, down...)
-	if err != nil {
-		return err
-	}
-	if err := w.told(i.OpenedAt, "P0", TellFirst, TellEverybody, watchersPeople...); err != nil {
+	if err := w.foundAndTold(); err != nil {
 		return err
 	}
 	if err := w.refused(reason); err != nil {
@@ -693,14 +692,7 @@ func (w *world) guarded(reason, diagnosis string, mend func() error) error {
 	if err := mend(); err != nil {
 		return err
 	}
-	a, err := w.healed(mended)
-	if err != nil {
-		return err
-	}
-	if err := w.served(wellAt(a)); err != nil {
-		return err
-	}
-	return w.over(wellAt(a), watchersPeople...)
+	return w.healedServedOver(mended, watchersPeople...)
 }
 
 // diagnosed checks that the incident says what a person has to mend.
@@ -770,11 +762,7 @@ func platformDown(_ context.Context, w *world) error {
 	if err := w.pays(session); err != nil {
 		return err
 	}
-	i, err := w.found("watch.db", DetectWithin, DetectAim, down...)
-	if err != nil {
-		return err
-	}
-	if err := w.told(i.OpenedAt, "P0", TellFirst, TellEverybody, watchersPeople...); err != nil {
+	if err := w.foundAndTold(); err != nil {
 		return err
 	}
 	if err := w.refused(string(makegood.HealPlatformDown)); err != nil {
@@ -786,14 +774,7 @@ func platformDown(_ context.Context, w *world) error {
 	if err := w.pagesFaults(map[string]any{}); err != nil {
 		return err
 	}
-	a, err := w.healed(back)
-	if err != nil {
-		return err
-	}
-	if err := w.served(wellAt(a)); err != nil {
-		return err
-	}
-	return w.over(wellAt(a), watchersPeople...)
+	return w.healedServedOver(back, watchersPeople...)
 }
 
 // theStory is what this was made for: a wrong product code in the metadata, both secrets wiped from the host, and a customer who
@@ -819,11 +800,7 @@ func theStory(_ context.Context, w *world) error {
 	if err := w.pays(session); err != nil {
 		return err
 	}
-	i, err := w.found("watch.db", DetectWithin, DetectAim, down...)
-	if err != nil {
-		return err
-	}
-	if err := w.told(i.OpenedAt, "P0", TellFirst, TellEverybody, watchersPeople...); err != nil {
+	if err := w.foundAndTold(); err != nil {
 		return err
 	}
 	a, err := w.goneBack()
