@@ -502,7 +502,8 @@ func (d *Desk) serveFailed(ctx context.Context, s *Served) error {
 }
 
 // serveUnknown settles anew what was paid for and was not in the catalogue: when that was wrong during the outage, the right one
-// is there now. The source is asked, as in MakeGood; one that cannot be is left to the next call, or a person.
+// is there now. The source is asked, as in MakeGood, and one that cannot be is not needed: what is known settles it as well. An
+// order that cannot be settled is left to the next call, or a person.
 func (d *Desk) serveUnknown(ctx context.Context, actor string, since time.Time, s *Served) error {
 	orders, err := d.Store.Stuck(ctx, makegood.ReasonUnknownProduct, since)
 	if err != nil {
