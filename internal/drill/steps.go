@@ -178,14 +178,14 @@ func (w *world) served(since time.Time) error {
 	return nil
 }
 
-// over waits until the incident that was found is over, and everybody who was told of it is told afterwards that it is fixed.
+// over waits until the incident that was found is over, and everybody who was told that it is broken is told that it is fixed. What
+// is over, comes back within minutes and goes again is not told a second time, so the message may be older than the last end.
 func (w *world) over(since time.Time, channels ...string) error {
-	ended, err := w.resolvedAt(w.foundIn, w.foundKey)
-	if err != nil {
+	if _, err := w.resolvedAt(w.foundIn, w.foundKey); err != nil {
 		w.missing("the incident is over", err.Error())
 		return err
 	}
-	return w.toldFrom(ended, since, "FIXED", 0, 2*time.Minute, channels...)
+	return w.toldFrom(since, since, "FIXED", 0, 2*time.Minute, channels...)
 }
 
 // untouched checks that no attempt changed anything since T+0.
